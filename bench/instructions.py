@@ -1,0 +1,163 @@
+"""Counts the user-space instructions of a request, exactly, with valgrind's callgrind.
+
+CPU time is what users pay, but it is noisy; instructions repeat to the last digit but one, and tell
+whether a change made the path shorter. They say nothing about the kernel, caches or branches.
+The server runs under callgrind, answers FEW and then MANY requests over one keep-alive connection,
+and the difference of the two counts, divided by that of the requests, leaves out all that
+is not a request.
+"""
+
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from http.client import HTTPResponse
+from pathlib import Path
+
+from environments import Python
+from group import Broken, Group, descendants, free_port
+from load import Missing
+from peers import Server
+from rows import HOST, Row
+
+WARM_UP, FEW, MANY = 300, 200, 1200
+PATIENCE = 240  # a Python starts some fifty times slower under valgrind
+TOP = 25
+
+
+@dataclass
+class Profile:
+    """Instructions by function, and by the library or program that holds it."""
+
+    functions: Counter = field(default_factory=Counter)
+    objects: Counter = field(default_factory=Counter)
+
+    @property
+    def total(self) -> int:
+        return sum(self.objects.values())
+
+    def less(self, other: "Profile") -> "Profile":
+        functions, objects = self.functions.copy(), self.objects.copy()
+        functions.subtract(other.functions)
+        objects.subtract(other.objects)
+        return Profile(functions, objects)
+
+
+def read(dump: str, profile: Profile) -> None:
+    """Add one dump. The format: valgrind's manual, Callgrind Format Specification.
+
+    A line with a name changes where the costs of the next lines go; `(7) name` gives a name
+    its number, `(7)` uses it. What follows a line with `calls=` is the callee's, and counted there.
+    """
+    names: dict[tuple[str, str], str] = {}
+    current = {"ob": "", "fn": ""}
+    callee = False
+    for line in dump.splitlines():
+        named = re.match(r"(c?)(ob|fn)=\((\d+)\)(?: (.*))?$", line)
+        if named:
+            of_callee, kind, number, name = named.groups()
+            if name:
+                names[kind, number] = re.sub(r"'\d+$", "", name)  # f'2 is f, called by itself
+            if not of_callee:
+                current[kind] = names[kind, number]
+        elif line.startswith("calls="):
+            callee = True
+        elif cost := re.match(r"[+\-*\d]\S* (\d+)$", line):
+            if not callee:
+                place = Path(current["ob"]).name
+                profile.functions[current["fn"], place] += int(cost[1])
+                profile.objects[place] += int(cost[1])
+            callee = False
+
+
+class Counting:
+    """A server under callgrind, counting from `begin()` on."""
+
+    def __init__(self, command: list[str], port: int, core: int, folder: Path):
+        self.folder = folder
+        callgrind = ["valgrind", "--tool=callgrind", "--quiet", "--trace-children=yes", "--instr-atstart=no",
+                     f"--callgrind-out-file={folder}/out.%p"]  # fmt: skip
+        self.group = Group([*callgrind, *command], port, core, folder / "log")
+
+    def begin(self) -> None:
+        self._control("--instr=on")
+
+    def taken(self) -> Profile:
+        """What was counted since the last call."""
+        before = set(self.folder.glob("out.*"))
+        self._control("--dump")
+        profile = Profile()
+        for dump in set(self.folder.glob("out.*")) - before:
+            read(dump.read_text(), profile)
+        return profile
+
+    def _control(self, order: str) -> None:
+        for process in descendants(self.group.process.pid):
+            command = ["callgrind_control", order, str(process)]
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            told = (ran.stdout + ran.stderr).strip()
+            if "Error" in told:
+                raise Broken(f"{' '.join(command)} failed: {told}")
+
+
+def ask(connection: socket.socket, row: Row, times: int) -> None:
+    """The client is ours and not wrk: the number of requests must be exact."""
+    for _ in range(times):
+        connection.sendall(row.request)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        answer.read()
+        if answer.status != 200:
+            raise Broken(f"the status is {answer.status}")
+
+
+def profile(python: Python, server: Server, row: Row, core: int = 0) -> Profile:
+    """Of one request: counts scaled by MANY - FEW."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        counting = Counting(server.command(python, row, port, server.ways[0]), port, core, Path(folder))
+        try:
+            counting.group.ready(PATIENCE)
+            with socket.create_connection((HOST, port), timeout=PATIENCE) as connection:
+                counting.begin()
+                ask(connection, row, WARM_UP)
+                counting.taken()
+                ask(connection, row, FEW)
+                few = counting.taken()
+                ask(connection, row, MANY)
+                many = counting.taken()
+        finally:
+            counting.group.stop()
+    return many.less(few)
+
+
+def count(python: Python, servers: list[Server], row: Row, core: int = 0) -> None:
+    """Print the instructions of a request for each server, and where they go."""
+    if not shutil.which("valgrind"):
+        raise Missing("counting instructions needs valgrind; install what your system calls valgrind")
+    for server in servers:
+        if not server.runs(row):
+            continue
+        began = time.monotonic()
+        try:
+            found = profile(python, server, row, core)
+        except (Broken, OSError, subprocess.TimeoutExpired) as error:
+            print(f"\n{server.name}: {error}", flush=True)
+            continue
+        show(found, f"CPython {python.full_name}, {row.name}, {server.name} {server.version(python)}")
+        print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
+
+
+def show(found: Profile, title: str) -> None:
+    scale = MANY - FEW
+    print(f"\n{title}: {found.total / scale:,.0f} instructions a request")
+    for place, cost in found.objects.most_common(8):
+        if cost > 0:
+            print(f"  {cost / scale:10,.0f}  {cost / found.total:6.1%}  {place}")
+    print(f"  the {TOP} functions that take most, without what they call:")
+    for (function, place), cost in found.functions.most_common(TOP):
+        print(f"  {cost / scale:10,.0f}  {cost / found.total:6.1%}  {function}  [{place}]")

@@ -1,0 +1,220 @@
+"""The numbers put into words: the table on the terminal, and the files under bench/results."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from contest import FOREIGN_LIMIT, Entry
+from environments import Python, fingerprint
+from peers import OURS, SERVERS
+from rows import ROWS
+
+CHEAPER = "**peer is cheaper**"
+HEAD = ("row", "server", "µs CPU/request", "min–max", "requests/s", "ratio", "")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One server in one row, summed up."""
+
+    row: str
+    server: str
+    cost: float
+    lowest: float
+    highest: float
+    rate: float
+    ratio: float | None  # of its cost to Portway's: above 1, Portway is cheaper
+    noisy: int
+
+    @property
+    def verdict(self) -> str:
+        peer = self.server != OURS and not SERVERS[self.server].floor
+        return CHEAPER if peer and self.ratio is not None and self.ratio < 1 else ""
+
+    def cells(self) -> tuple[str, ...]:
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        spread = f"{self.lowest:.1f}–{self.highest:.1f}"
+        return (self.row, self.server, f"{self.cost:.1f}", spread, f"{self.rate:,.0f}", ratio, self.verdict)
+
+
+def paired_ratio(entry: Entry, ours: Entry | None) -> float | None:
+    """The median of the ratios round by round: what slows one round slows both sides of it."""
+    if ours is None or not ours.valid:
+        return None
+    costs = {burst.round: burst.cost for burst in ours.bursts}
+    ratios = [burst.cost / costs[burst.round] for burst in entry.bursts if burst.round in costs]
+    return statistics.median(ratios) if ratios else None
+
+
+def lines(entries: list[Entry]) -> list[Line]:
+    """Row by row, the cheapest first."""
+    found = []
+    for row in dict.fromkeys(entry.row for entry in entries):
+        valid = [entry for entry in entries if entry.row == row and entry.valid]
+        ours = next((entry for entry in valid if entry.server == OURS), None)
+        of_row = [
+            Line(
+                row,
+                entry.server,
+                cost=statistics.median(burst.cost for burst in entry.bursts),
+                lowest=min(burst.cost for burst in entry.bursts),
+                highest=max(burst.cost for burst in entry.bursts),
+                rate=statistics.median(burst.rate for burst in entry.bursts),
+                ratio=paired_ratio(entry, ours),
+                noisy=sum(burst.foreign > FOREIGN_LIMIT for burst in entry.bursts),
+            )
+            for entry in valid
+        ]
+        found += sorted(of_row, key=lambda line: line.cost)
+    return found
+
+
+def faults(entries: list[Entry]) -> list[str]:
+    return [f"{entry.row}, {entry.server}: {entry.fault}" for entry in entries if entry.fault]
+
+
+def noise(entries: list[Entry]) -> str:
+    bursts = [burst for entry in entries for burst in entry.bursts]
+    noisy = sum(burst.foreign > FOREIGN_LIMIT for burst in bursts)
+    if not noisy:
+        return ""
+    return (
+        f"Noise: in {noisy} of {len(bursts)} bursts something else took more than {FOREIGN_LIMIT:.0%} "
+        "of the servers' core."
+    )
+
+
+def table(entries: list[Entry]) -> str:
+    """For a terminal: columns in line, no markup."""
+    rows = [HEAD, *(line.cells() for line in lines(entries))]
+    widths = [max(len(cells[column]) for cells in rows) for column in range(len(HEAD))]
+    text = []
+    for cells in rows:
+        left = [cell.ljust(width) for cell, width in zip(cells[:2], widths, strict=False)]
+        right = [cell.rjust(width) for cell, width in zip(cells[2:6], widths[2:], strict=False)]
+        text.append("  ".join([*left, *right, cells[6].strip("*")]).rstrip())
+    text += [f"invalid: {fault}" for fault in faults(entries)]
+    return "\n".join([*text, *filter(None, [noise(entries)])])
+
+
+def markdown_table(entries: list[Entry]) -> list[str]:
+    text = ["| " + " | ".join(HEAD) + " |", "|---|---|---:|---:|---:|---:|---|"]
+    for line in lines(entries):
+        cells = line.cells()
+        if line.server == OURS:
+            cells = tuple(f"**{cell}**" if cell else "" for cell in cells)
+        text.append("| " + " | ".join(cells) + " |")
+    text += ["", *(f"- invalid: {fault}" for fault in faults(entries))]
+    return text
+
+
+def picture(name: str) -> str:
+    return (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{name}-dark.svg">'
+        f'<img src="{name}.svg" alt="The table below as bars"></picture>'
+    )
+
+
+# -- the header
+
+
+def machine() -> dict[str, str]:
+    model = "unknown"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return {
+        "CPU": f"{model}, {os.cpu_count()} cores",
+        "kernel": f"{platform.system()} {platform.release()}",
+    }
+
+
+def revision() -> str:
+    """Portway's commit, where there is one, and the digest of what was built."""
+    git = ["git", "--no-optional-locks"]
+    asked = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    digest = f"sources {fingerprint()}"
+    return f"{asked.stdout.strip()}, {digest}" if asked.returncode == 0 else digest
+
+
+@dataclass
+class Report:
+    """What was run, and for each Python what came out of it."""
+
+    arguments: str
+    wrk: str
+    wrk_command: str
+    rounds: int
+    seconds: int
+    results: list[tuple[Python, list[Entry]]]
+
+    def header(self) -> dict[str, str]:
+        return {
+            "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            **machine(),
+            "Portway": revision(),
+            "wrk": f"{self.wrk}, as `{self.wrk_command}`",
+            "rounds": f"{self.rounds}, one burst of {self.seconds} s for each server in each",
+            "run as": f"`bench/run.py {self.arguments}`".replace(" `", "`"),
+        }
+
+    def markdown(self) -> str:
+        text = ["# CPU time per request", ""]
+        text += ["How it is measured and how to read it: [README](../README.md).", ""]
+        text += [f"- {name}: {value}" for name, value in self.header().items()]
+        for python, entries in self.results:
+            versions = {entry.server: entry.version for entry in entries}
+            text += ["", f"## CPython {python.full_name}", ""]
+            text += [picture(python.name), ""]
+            text += markdown_table(entries)
+            text += ["", *filter(None, [noise(entries)]), ""]
+            told = ", ".join(f"{name} {version}" for name, version in versions.items())
+            text += [f"Versions: {told}.", ""]
+            text += self._commands(entries)
+        text += ["## Rows", ""]
+        text += [f"- `{row.name}`: {row.about}" for row in ROWS.values() if self._has(row.name)]
+        return "\n".join(text) + "\n"
+
+    def _commands(self, entries: list[Entry]) -> list[str]:
+        """Each server's command in each row; the rows that share it on one line."""
+        rows: dict[tuple[str, str], list[str]] = {}
+        for entry in entries:
+            rows.setdefault((entry.server, entry.command), []).append(entry.row)
+        text = ["| server | rows | command |", "|---|---|---|"]
+        text += [f"| {server} | {', '.join(of)} | `{command}` |" for (server, command), of in rows.items()]
+        text.append("")
+        heats = [entry for entry in entries if entry.heats]
+        if heats:
+            text += ["Heats, to find how a server runs best:", ""]
+        for entry in heats:
+            tried = ", ".join(f"`{way}` {cost} µs" for way, cost in entry.heats.items())
+            text.append(f"- {entry.row}: {entry.server} with {tried}")
+        return [*text, ""] if heats else text
+
+    def _has(self, row: str) -> bool:
+        return any(entry.row == row for _, entries in self.results for entry in entries)
+
+    def plain(self) -> dict:
+        results = [
+            {
+                "python": python.full_name,
+                "name": python.name,
+                "lines": [line.__dict__ for line in lines(entries)],
+                "entries": [entry.plain() for entry in entries],
+            }
+            for python, entries in self.results
+        ]
+        return {"header": self.header(), "results": results}
+
+    def write(self, folder: Path, name: str) -> list[Path]:
+        folder.mkdir(parents=True, exist_ok=True)
+        words, numbers = folder / f"{name}.md", folder / f"{name}.json"
+        words.write_text(self.markdown())
+        numbers.write_text(json.dumps(self.plain(), indent=1, ensure_ascii=False) + "\n")
+        return [words, numbers]

@@ -1,0 +1,86 @@
+cimport cython
+
+from portway.asgi cimport ready
+from portway.asgi.mailbox cimport Mailbox
+from portway.wire cimport fields
+from portway.wire.events cimport Head
+from portway.wire.fields cimport Outgoing
+from portway.wire.port cimport Port
+
+cdef int START
+cdef int HELD
+cdef int BODY
+cdef int TRAILERS
+cdef int DONE
+cdef int GONE
+cdef int NO_STATUS
+cdef int CLIENT_WENT
+cdef str _START
+cdef str _BODY
+cdef str _TRAILERS
+cdef str _EARLY_HINT
+
+
+cdef class Room(ready.Source):
+    cdef Cycle _cycle
+    cdef bint _open
+
+    cpdef object open(self)
+    cpdef bint settled(self) except -1
+    cpdef object result(self)
+
+
+@cython.freelist(16)
+cdef class Cycle:
+    cdef readonly Head head
+    cdef readonly object client
+    cdef readonly int state
+    cdef readonly int status
+    cdef readonly Py_ssize_t size
+    cdef public object task
+    cdef Port _port
+    cdef readonly object loop
+    cdef object _hooks
+    cdef Mailbox _mailbox
+    cdef Room _room
+    cdef Outgoing _outgoing
+    cdef Py_ssize_t _left
+    cdef bint _trailers
+    cdef double _started
+
+    @cython.locals(mailbox=Mailbox)
+    cpdef Py_ssize_t deliver(self, bytes data, bint end) except -1
+
+    cpdef object leave(self)
+    cpdef object gone(self)
+
+    @cython.locals(room=Room)
+    cpdef object writable(self)
+
+    @cython.locals(mailbox=Mailbox)
+    cpdef object receive(self)
+
+    @cython.locals(kind=object)
+    cpdef object send(self, object message)
+
+    cpdef bint fail(self, int status, str text) except -1
+    cpdef object abort(self)
+
+    @cython.locals(mailbox=Mailbox)
+    cdef Mailbox _mail(self)
+
+    cdef object _hold(self, object message)
+
+    @cython.locals(end=bint, last=bint, room=bint, size=Py_ssize_t, stream=Py_ssize_t, outgoing=Outgoing)
+    cdef object _send_body(self, object message)
+
+    cdef object _wait_for_room(self)
+    cdef object _too_short(self, bytes data)
+    cdef object _send_rare(self, object kind, object message)
+    cdef object _send_trailers(self, object message)
+    cdef object _send_early_hint(self, object message)
+
+    @cython.locals(mailbox=Mailbox)
+    cdef object _end(self, int state)
+
+    cdef object _report(self)

@@ -1,0 +1,366 @@
+"""One request: its states, and the `receive` and `send` that the application is given.
+
+  START ──response.start──► HELD ──first body──► BODY ──last body──► DONE
+                              └──only body──► DONE      └──► TRAILERS ──trailers──► DONE
+  any ──the client went, or the response was given up──► GONE
+
+`response.start` is held until the first body, so that an error in between is a clean 500 (ASGI 26).
+The object is made for each request and knows nothing of HTTP versions: it speaks to a `Port`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import Any
+
+from portway.asgi import ready
+from portway.asgi.mailbox import Mailbox
+from portway.errors import ClientDisconnected, MessageError
+from portway.hooks import Exchange, Hooks
+from portway.wire import fields
+from portway.wire.events import Head
+from portway.wire.fields import Outgoing
+from portway.wire.port import Port
+
+START = 0
+HELD = 1
+BODY = 2
+TRAILERS = 3
+DONE = 4
+GONE = 5
+NAMES = ("START", "HELD", "BODY", "TRAILERS", "DONE", "GONE")
+
+NO_STATUS = 0
+CLIENT_WENT = 499  # nginx' number for it
+
+_START = "http.response.start"
+_BODY = "http.response.body"
+_TRAILERS = "http.response.trailers"
+_EARLY_HINT = "http.response.early_hint"
+
+
+class Room(ready.Source):
+    """Waits until the transport, or the window, has room again."""
+
+    __slots__ = ("_cycle", "_open")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, cycle: Cycle) -> None:
+        super().__init__(loop)
+        self._cycle = cycle
+        self._open = False
+
+    def open(self) -> None:
+        self._open = True
+        self.wake()
+
+    def settled(self) -> bool:
+        return self._open or self._cycle.state == GONE
+
+    def result(self) -> None:
+        if self._cycle.state == GONE:
+            raise gone()
+
+
+class Cycle:
+    """One request and its response."""
+
+    __slots__ = (
+        "_hooks", "_left", "_mailbox", "_outgoing", "_port", "_room", "_started", "_trailers",
+         "client", "head", "loop", "size", "state", "status", "task",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        head: Head,
+        port: Port,
+        loop: asyncio.AbstractEventLoop,
+        hooks: Hooks,
+        client: tuple[str, int | None] | None,
+    ) -> None:
+        self.head = head
+        self.client = client
+        self.state = START
+        self.status = NO_STATUS
+        self.size = 0
+        self.task: asyncio.Task[None] | None = None
+        self._port = port
+        self.loop = loop
+        self._hooks = hooks
+        self._mailbox: Mailbox | None = None
+        self._room: Room | None = None
+        self._outgoing: Outgoing | None = None
+        self._left = fields.NO_LENGTH
+        self._trailers = False
+        self._started = time.perf_counter() if hooks.active else 0.0
+
+    def __repr__(self) -> str:
+        return f"<Cycle {self.head.method} {self.head.path!r} {NAMES[self.state]}>"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more can be sent: the response is complete, or its client has gone."""
+        return self.state >= DONE
+
+    @property
+    def lost(self) -> bool:
+        """Whether the client has gone, or the response was cut off."""
+        return self.state == GONE
+
+    # --- what the link tells ---
+
+    def deliver(self, data: bytes, end: bool) -> int:
+        """A piece of the request's content has come; how many bytes are waiting to be received now."""
+        if self.state >= DONE:
+            return 0
+        mailbox = self._mail()
+        mailbox.put(data, end)
+        return mailbox.size
+
+    def leave(self) -> None:
+        """The client will send nothing more; it may have gone, or may still read."""
+        self._mail().leave()
+
+    def gone(self) -> None:
+        """The client has gone: whoever waits is told, and what is sent from now on raises."""
+        if self.state >= DONE:
+            return
+        self._end(GONE)
+
+    def writable(self) -> None:
+        """There is room again for what `send` brings."""
+        room = self._room
+        if room is not None:
+            self._room = None
+            room.open()
+
+    # --- what the application calls ---
+
+    def receive(self) -> Awaitable[dict[str, Any]]:
+        """The next `http.request` or `http.disconnect` (ASGI 22, 29)."""
+        if self.head.expect and self.state <= HELD:
+            # ASGI 32: the client waits to be told that its body is wanted.
+            self.head.expect = False
+            self._port.inform(self.head.stream, 100, None)
+        mailbox = self._mailbox
+        if mailbox is None:
+            mailbox = self._mail()
+        if not mailbox.settled():
+            return ready.waiting(mailbox)
+        return ready.ready(mailbox.result())
+
+    def send(self, message: dict[str, Any]) -> Awaitable[None]:
+        """Take a message of the response; MessageError if it is wrong, ClientDisconnected if it is too late."""
+        kind = message.get("type") if type(message) is dict else _kind(message)
+        if kind == _BODY and (self.state == HELD or self.state == BODY):
+            return self._send_body(message)
+        if kind == _START and self.state == START:
+            self._hold(message)
+            return ready.nothing()
+        return self._send_rare(kind, message)
+
+    # --- what becomes of the application ---
+
+    def fail(self, status: int, text: str) -> bool:
+        """Answer in the application's stead; False if its response has begun (or is over) already."""
+        if self.state > HELD:
+            return False
+        body = text.encode() + b"\n"
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        self.status = status
+        self.size = len(body)
+        self._port.respond(self.head.stream, status, fields.outgoing(headers), body, True)
+        self._end(DONE)
+        return True
+
+    def abort(self) -> None:
+        """Cut the response off, so that the client sees that it is not whole (ASGI 7)."""
+        if self.state < DONE:
+            self._port.reset(self.head.stream)
+            self._end(GONE)
+
+    # --- inside ---
+
+    def _mail(self) -> Mailbox:
+        mailbox = self._mailbox
+        if mailbox is None:
+            mailbox = Mailbox(self.loop, self._port, self.head.stream, self.head.end)
+            if self.state == DONE:
+                mailbox.discard()
+            elif self.state == GONE:
+                mailbox.leave()
+            self._mailbox = mailbox
+        return mailbox
+
+    def _hold(self, message: dict[str, Any]) -> None:
+        status = message.get("status")
+        if type(status) is not int:
+            status = _as_status(status)
+        if status < 200 or status > 999:
+            raise MessageError(f"{_START}: status must be a final one, 200 to 999, and is {status}")
+        headers = message.get("headers")
+        self._outgoing = fields.outgoing(() if headers is None else headers)
+        self._left = self._outgoing.length
+        if self.head.method == "HEAD" or status == 304 or status == 204:
+            self._left = fields.NO_LENGTH  # no body will follow, whatever is declared (ASGI 30)
+        self._trailers = bool(message.get("trailers", False))
+        self.status = status
+        self.state = HELD
+
+    def _send_body(self, message: dict[str, Any]) -> Awaitable[None]:
+        data = message.get("body", b"")
+        if type(data) is not bytes:
+            data = _as_bytes(data)
+        end = not message.get("more_body", False)
+        if self._mailbox is not None and self._mailbox.told_lost:
+            # The client closed its side, and the application knows: what it still sends is for no one.
+            self.abort()
+            raise gone()
+        size = len(data)
+        if self._left != fields.NO_LENGTH:
+            if size > self._left:
+                raise MessageError(
+                    f"{_BODY}: {size - self._left} bytes more than the content-length of the response declares"
+                )
+            self._left -= size
+            if end and self._left:
+                return self._too_short(data)
+        self.size += size
+        last = end and not self._trailers
+        stream = self.head.stream
+        if self.state == HELD:
+            outgoing = self._outgoing
+            self._outgoing = None
+            self.state = BODY
+            room = self._port.respond(stream, self.status, outgoing, data, last)
+        else:
+            room = self._port.body(stream, data, last)
+        if end:
+            if last:
+                self._end(DONE)
+            elif self.state == BODY:
+                self.state = TRAILERS
+        elif self.state == GONE:
+            raise gone()
+        elif not room:
+            return self._wait_for_room()
+        return ready.nothing()
+
+    def _wait_for_room(self) -> Awaitable[None]:
+        if self._room is None:
+            self._room = Room(self.loop, self)
+        return ready.waiting(self._room)
+
+    def _too_short(self, data: bytes) -> Awaitable[None]:
+        # ASGI 27: what was promised cannot be kept; the client must see that the response is not whole.
+        if self.state == HELD:
+            self._port.respond(self.head.stream, self.status, self._outgoing, data, False)
+        else:
+            self._port.body(self.head.stream, data, False)
+        missing = self._left
+        self.abort()
+        raise MessageError(f"{_BODY}: the response ended {missing} bytes short of its content-length")
+
+    def _send_rare(self, kind: str, message: dict[str, Any]) -> Awaitable[None]:
+        if self.state == GONE:
+            raise gone()
+        if kind == _TRAILERS and self.state == TRAILERS:
+            return self._send_trailers(message)
+        if kind == _EARLY_HINT and self.state == START:
+            return self._send_early_hint(message)
+        raise out_of_order(kind, self.state)
+
+    def _send_trailers(self, message: dict[str, Any]) -> Awaitable[None]:
+        outgoing = fields.outgoing(message.get("headers") or ())
+        if message.get("more_trailers", False):
+            raise MessageError(f"{_TRAILERS}: more_trailers is not supported, send all of them in one message")
+        self._port.trailers(self.head.stream, outgoing)
+        self._end(DONE)
+        return ready.nothing()
+
+    def _send_early_hint(self, message: dict[str, Any]) -> Awaitable[None]:
+        links = message.get("links")
+        if links is None:
+            raise MessageError(f"{_EARLY_HINT}: the key links is missing")
+        if self.head.version != "1.0":
+            hints = fields.outgoing([(b"link", link) for link in links])
+            self._port.inform(self.head.stream, 103, hints)
+        return ready.nothing()
+
+    def _end(self, state: int) -> None:
+        """Nothing more is sent: tell whoever waits, and those who keep accounts."""
+        self.state = state
+        mailbox = self._mailbox
+        if mailbox is not None:
+            if state == DONE:
+                mailbox.discard()
+            else:
+                mailbox.leave()
+        if self._room is not None:
+            self.writable()
+        if self._hooks.active:
+            self._report()
+
+    def _report(self) -> None:
+        head = self.head
+        self._hooks.ended(
+            Exchange(
+                self.client,
+                head.method,
+                head.path,
+                head.query,
+                head.version,
+                head.headers,
+                self.status or CLIENT_WENT,
+                self.size,
+                time.perf_counter() - self._started,
+                self.state == DONE,
+            )
+        )
+
+
+# --- what is rare, and the texts of errors ---
+
+
+def gone() -> ClientDisconnected:
+    return ClientDisconnected("the client has gone; nothing more can be sent to it")
+
+
+def out_of_order(kind: str, state: int) -> MessageError:
+    expected = {
+        START: _START,
+        HELD: _BODY,
+        BODY: _BODY,
+        TRAILERS: _TRAILERS,
+        DONE: "nothing more: the response is complete",
+    }[state]
+    known = (_START, _BODY, _TRAILERS, _EARLY_HINT)
+    if kind not in known:
+        return MessageError(f"{kind!r} is no message type of an HTTP response; expected was {expected}")
+    return MessageError(f"{kind} came out of order; expected was {expected}")
+
+
+def _kind(message: Any) -> str:
+    try:
+        return message["type"]  # type: ignore[no-any-return]
+    except (TypeError, KeyError, IndexError):
+        raise MessageError(f"a message must be a dict with the key type, and is {message!r:.80}") from None
+
+
+def _as_status(status: Any) -> int:
+    if status is None:
+        raise MessageError(f"{_START}: the key status is missing")
+    if isinstance(status, int) and not isinstance(status, bool):  # http.HTTPStatus
+        return int(status)
+    raise MessageError(f"{_START}: status must be an int, and is {status!r:.80}")
+
+
+def _as_bytes(data: Any) -> bytes:
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    raise MessageError(f"{_BODY}: body must be bytes, and is a {type(data).__name__}")

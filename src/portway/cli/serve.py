@@ -1,0 +1,28 @@
+"""`portway serve TARGET`, which is also `portway TARGET`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from portway.cli.options import SettingsCommand, loaded
+from portway.errors import SettingsError
+
+
+@click.command(cls=SettingsCommand)
+@click.pass_context
+def serve(ctx: click.Context, /, **options: Any) -> None:
+    """Serve an application.
+
+    TARGET is module:attribute, a module, a .py file, or the folder of a package.
+    """
+    settings = loaded(ctx).settings
+    if settings.target is None:
+        raise SettingsError(
+            "no application; write portway serve main:app, or target = 'main:app' in portway.toml"
+        )
+    from portway import boot  # every room of the server; --help does without
+
+    sys.exit(boot.main(settings))

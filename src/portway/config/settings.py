@@ -1,0 +1,347 @@
+"""Every setting of Portway, once: its name, type, default, bounds and explanation.
+
+A group of settings is a frozen dataclass; `Settings` inherits them all and is flat, so that
+`Settings(host="::1", port=80)` works and is typed. Options, variables, the keys of the file, `--help`
+and `portway config` are derived from here, through `catalogue()`; none of them keeps a second list.
+A room gets the group it needs, never the whole: `settings.part(Timeouts)`.
+
+The annotation of a field decides how its value is read (see `Kind`), a Literal is a choice, and
+`| None` means that the setting may be left open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+G = TypeVar("G", bound="Group")
+
+Kind = Literal["text", "choice", "integer", "size", "seconds", "switch", "list"]
+Interface = Literal["auto", "asgi3", "asgi2", "wsgi"]
+Lifespan = Literal["auto", "on", "off"]
+LogLevel = Literal["critical", "error", "warning", "info", "debug", "trace"]
+Loop = Literal["auto", "uvloop", "asyncio"]
+
+PREFIX = "PORTWAY_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a field says about its setting beyond its name, type and default."""
+
+    help: str
+    flags: tuple[str, ...] = ()  # short ones; --the-name is always there
+    env: tuple[str, ...] = ()  # variables read after PORTWAY_<NAME>
+    metavar: str = ""
+    unit: Literal["", "bytes"] = ""  # bytes may be written 10M or 64KiB
+    least: float | None = None
+    most: float | None = None
+    empty: bool = False  # an empty text means something
+    split: str = ""  # what separates the values of a list in a variable: a regular expression
+    example: str = ""  # shown when a value is refused; the default if there is none
+
+
+def setting(
+    default: T,
+    help: str,
+    *,
+    flags: tuple[str, ...] = (),
+    env: tuple[str, ...] = (),
+    metavar: str = "",
+    unit: Literal["", "bytes"] = "",
+    least: float | None = None,
+    most: float | None = None,
+    empty: bool = False,
+    split: str = "",
+    example: str = "",
+) -> T:
+    """A field of a group, with its facts."""
+    facts = Facts(
+        help=help,
+        flags=flags,
+        env=env,
+        metavar=metavar,
+        unit=unit,
+        least=least,
+        most=most,
+        empty=empty,
+        split=split,
+        example=example,
+    )
+    return field(default=default, metadata={"facts": facts})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A theme of settings; the class name is its title in `--help`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application(Group):
+    target: str | None = setting(
+        None,
+        "The application: module:attribute, a module, a file or the folder of a package.",
+        env=("PORTWAY_APP",),
+        example="main:app",
+    )
+    app_dir: str = setting(
+        ".", "Look for the application here first.", metavar="FOLDER", empty=True, example="src"
+    )
+    factory: bool = setting(False, "The target is a function that returns the application.")
+    interface: Interface = setting("auto", "What the application speaks; auto looks at the object itself.")
+    lifespan: Lifespan = setting(
+        "auto", "Run the application's startup and shutdown; auto asks it whether it has any."
+    )
+    root_path: str = setting(
+        "", "The path under which a proxy shows the application.", metavar="PATH", empty=True, example="/api"
+    )
+    env_file: str | None = setting(
+        None,
+        "Read variables from this file of NAME=VALUE lines; those already set stay as they are.",
+        metavar="FILE",
+        example=".env",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding(Group):
+    bind: tuple[str, ...] = setting(
+        (),
+        "Listen here: host:port, [v6]:port, unix:path or fd://3; may be repeated. "
+        "Separated by commas or spaces in the variable.",
+        flags=("-b",),
+        metavar="ADDRESS",
+        split=r"[,\s]+",
+        example="127.0.0.1:8000",
+    )
+    host: str = setting(
+        "127.0.0.1", "Listen on this address or name; :: and 0.0.0.0 are all.", metavar="HOST"
+    )
+    port: int = setting(8000, "Listen on this port; 0 takes a free one.", metavar="PORT", least=0, most=65535)
+    uds: str | None = setting(
+        None,
+        "Listen on this Unix socket instead of host and port.",
+        metavar="PATH",
+        example="/run/portway.sock",
+    )
+    fd: int | None = setting(
+        None,
+        "Listen on the socket behind this file descriptor instead of host and port.",
+        metavar="NUMBER",
+        least=0,
+        example="3",
+    )
+    backlog: int = setting(
+        2048, "Connections that the kernel keeps waiting to be accepted.", metavar="NUMBER", least=1
+    )
+    workers: int = setting(
+        1,
+        "Processes; this version runs one.",
+        flags=("-w",),
+        env=("WEB_CONCURRENCY",),
+        metavar="NUMBER",
+        least=1,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HTTP(Group):
+    header: tuple[str, ...] = setting(
+        (),
+        "Add this header to every response; may be repeated. One a line in the variable.",
+        env=("PORTWAY_HEADERS",),
+        metavar="NAME:VALUE",
+        split=r"[\r\n]+",
+        example="X-Frame-Options:DENY",
+    )
+    server_header: bool = setting(True, "Send the Server header.")
+    date_header: bool = setting(True, "Send the Date header.")
+    proxy_headers: bool = setting(
+        True, "Take the client and the scheme from the X-Forwarded headers of trusted proxies."
+    )
+    forwarded_allow_ips: str = setting(
+        "127.0.0.1",
+        "Proxies to trust: addresses and networks, `unix` for those on a Unix socket, `*` for all; "
+        "separated by commas.",
+        env=("FORWARDED_ALLOW_IPS",),
+        metavar="LIST",
+        empty=True,
+        example="127.0.0.1,10.0.0.0/8,unix",
+    )
+    cancel_on_disconnect: bool = setting(
+        False, "Cancel the application's task when its client goes; otherwise it is told by a message."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits(Group):
+    limit_concurrency: int | None = setting(
+        None, "Answer 503 beyond this many requests at once.", metavar="NUMBER", least=1, example="1000"
+    )
+    limit_max_requests: int | None = setting(
+        None, "Stop after this many requests.", metavar="NUMBER", least=1, example="100000"
+    )
+    # nginx has 8 KiB for the line (large_client_header_buffers); 64 KiB for all of the head is Node's
+    # 16 KiB four times over, for the cookies of single sign-on.
+    limit_request_line: int = setting(
+        8192, "The longest request line.", metavar="SIZE", unit="bytes", least=64, example="8KiB"
+    )
+    limit_request_head: int = setting(
+        65536,
+        "The longest request line and headers together.",
+        metavar="SIZE",
+        unit="bytes",
+        least=256,
+        example="64KiB",
+    )
+    # Apache's LimitRequestFields and gunicorn's limit_request_fields have 100 as well.
+    limit_request_fields: int = setting(100, "The most headers of one request.", metavar="NUMBER", least=1)
+    limit_request_body: int | None = setting(
+        None, "The longest request body.", metavar="SIZE", unit="bytes", least=0, example="10M"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts(Group):
+    # nginx's keepalive_timeout is 75; a proxy in front must give up its idle connections first.
+    timeout_keep_alive: float = setting(
+        75, "Close a connection that has been idle for this long.", metavar="SECONDS", least=0
+    )
+    timeout_request_head: float = setting(
+        10,
+        "For a request's line and headers, from the first byte.",
+        metavar="SECONDS",
+        least=0.1,
+    )
+    timeout_request_body: float = setting(
+        30, "For the next bytes of a request's body.", metavar="SECONDS", least=0.1
+    )
+    timeout_response: float = setting(
+        30, "For a client to take the next bytes of its response.", metavar="SECONDS", least=0.1
+    )
+    timeout_graceful_shutdown: float = setting(
+        30, "For open requests to end when the server stops.", metavar="SECONDS", least=0
+    )
+    timeout_startup: float = setting(
+        120, "For the application's lifespan startup.", metavar="SECONDS", least=0.1
+    )
+    timeout_shutdown: float = setting(
+        30, "For the application's lifespan shutdown.", metavar="SECONDS", least=0.1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logs(Group):
+    log_level: LogLevel = setting("info", "Log from this level up.")
+    log_config: str | None = setting(
+        None,
+        "Configure logging from this file, a dictConfig in TOML, JSON or YAML.",
+        metavar="FILE",
+        example="logging.toml",
+    )
+    access_log: bool = setting(True, "Log each request.")
+    access_log_format: str | None = setting(
+        None, "The line of the access log: a format string, or `json`.", metavar="FORMAT", example="json"
+    )
+    use_colors: bool | None = setting(None, "Colour the log; otherwise the terminal decides.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process(Group):
+    loop: Loop = setting("auto", "The event loop; auto is uvloop where it is installed.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Application, Binding, HTTP, Limits, Timeouts, Logs, Process):
+    """All settings, flat. `config.check` says whether they can be used."""
+
+    def part(self, group: type[G]) -> G:
+        """The settings of one group alone, for the room that needs them."""
+        return group(**{each.name: getattr(self, each.name) for each in fields(group)})
+
+
+GROUPS: tuple[type[Group], ...] = (Application, Binding, HTTP, Limits, Timeouts, Logs, Process)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting, as options, variables, files and checks see it."""
+
+    name: str
+    group: str
+    kind: Kind
+    optional: bool
+    choices: tuple[str, ...]
+    default: Any
+    facts: Facts
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """All its options; the target has none, it is the argument TARGET."""
+        if self.name == "target":
+            return ("TARGET",)
+        off = ("--no-" + self.option[2:],) if self.kind == "switch" else ()
+        return (*self.facts.flags, self.option, *off)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that it is read from, the first found wins."""
+        return (PREFIX + self.name.upper(), *self.facts.env)
+
+    @property
+    def example(self) -> str:
+        """A value that would do."""
+        return self.facts.example or (self.choices[0] if self.choices else str(self.default))
+
+    def place(self, origin: str) -> str:
+        """How an error names the setting: --port, PORTWAY_PORT, `port in portway.toml`, or port."""
+        if origin == "default":
+            return self.name
+        if origin.split(" ")[0] in (*self.options, *self.variables):
+            return origin
+        return f"{self.name} in {origin}"
+
+
+@cache
+def catalogue() -> dict[str, Setting]:
+    """Every setting by name, in the order of the groups."""
+    return {each.name: each for group in GROUPS for each in _settings_of(group)}
+
+
+def _settings_of(group: type[Group]) -> list[Setting]:
+    hints = get_type_hints(group)
+    return [
+        Setting(
+            each.name, group.__name__, *_read(hints[each.name], facts.unit), default=each.default, facts=facts
+        )
+        for each in fields(group)
+        for facts in [each.metadata["facts"]]
+    ]
+
+
+def _read(hint: Any, unit: str) -> tuple[Kind, bool, tuple[str, ...]]:
+    """Kind, optional and choices, from the annotation of a field."""
+    if isinstance(hint, UnionType):  # X | None
+        kind, _, choices = _read(get_args(hint)[0], unit)
+        return kind, True, choices
+    if get_origin(hint) is Literal:
+        return "choice", False, get_args(hint)
+    if hint is int and unit == "bytes":
+        return "size", False, ()
+    return KINDS[hint], False, ()
+
+
+KINDS: dict[Any, Kind] = {
+    str: "text",
+    int: "integer",
+    float: "seconds",
+    bool: "switch",
+    tuple[str, ...]: "list",
+}

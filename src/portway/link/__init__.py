@@ -1,0 +1,1 @@
+"""One connection on an event loop: bytes to a codec, events to the application, deadlines and pressure."""

@@ -1,0 +1,38 @@
+from portway.link.clock cimport Clock
+from portway.wire.http1.encode cimport Preamble
+from portway.wire.port cimport Limits
+
+
+cdef class Deadlines:
+    cdef readonly Py_ssize_t idle
+    cdef readonly Py_ssize_t head
+    cdef readonly Py_ssize_t body
+    cdef readonly Py_ssize_t write
+    cdef readonly Py_ssize_t linger
+
+
+cdef class Counts:
+    cdef readonly set links
+    cdef readonly set running
+    cdef public Py_ssize_t requests
+    cdef readonly object on_request
+    cdef public object on_last_link
+
+
+cdef class Shared:
+    cdef readonly object app
+    cdef readonly object loop
+    cdef readonly Clock clock
+    cdef readonly Preamble preamble
+    cdef readonly Limits limits
+    cdef readonly Deadlines deadlines
+    cdef readonly object hooks
+    cdef readonly Counts counts
+    cdef readonly object context
+    cdef readonly dict state
+    cdef readonly str root_path
+    cdef readonly object trust
+    cdef readonly Py_ssize_t concurrency
+    cdef readonly bint cancel_on_disconnect
+    cdef readonly bint plain_tasks
+    cdef readonly object refusals

@@ -1,0 +1,100 @@
+"""What all connections of a worker share: one object instead of many arguments. Set once, read often."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from portway.asgi.forwarded import Trust
+from portway.asgi.http import Cycle
+from portway.hooks import Hooks
+from portway.link.clock import Clock, ticks
+from portway.link.refusals import Refusals
+from portway.types import ASGIApp
+from portway.wire.http1.encode import Preamble
+from portway.wire.port import Limits
+
+if TYPE_CHECKING:
+    from portway.link.tcp import Link
+
+
+class Deadlines:
+    """How long a connection may wait, in ticks of the clock; 0 is for ever."""
+
+    __slots__ = ("body", "head", "idle", "linger", "write")
+
+    def __init__(self, *, idle: float, head: float, body: float, write: float, linger: float = 2.0) -> None:
+        """All in seconds."""
+        self.idle = ticks(idle)
+        self.head = ticks(head)
+        self.body = ticks(body)
+        self.write = ticks(write)
+        self.linger = ticks(linger)
+
+
+class Counts:
+    """What changes: the connections, the requests whose Task runs, how many were begun.
+
+    `on_request` is told the number of each request that begins, `on_last_link` that no connection is open
+    any more, if anyone wants to know.
+    """
+
+    __slots__ = ("links", "on_last_link", "on_request", "requests", "running")
+
+    def __init__(self, on_request: Callable[[int], None] | None = None) -> None:
+        self.links: set[Link] = set()
+        self.running: set[Cycle] = set()
+        self.requests = 0
+        self.on_request = on_request
+        self.on_last_link: Callable[[], object] | None = None
+
+
+class Shared:
+    """What an application is served with.
+
+    `context` is what its lifespan left in context variables, `state` what it filled; `concurrency` is the
+    number of connections or requests from which on 503 is answered, or 0; `plain_tasks` says that the loop
+    has no task factory.
+    """
+
+    __slots__ = (
+        "app", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "hooks", "limits",
+        "loop", "plain_tasks", "preamble", "refusals", "root_path", "state", "trust",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        clock: Clock,
+        preamble: Preamble,
+        limits: Limits,
+        deadlines: Deadlines,
+        hooks: Hooks,
+        counts: Counts,
+        context: Context,
+        state: dict[str, Any] | None,
+        root_path: str,
+        trust: Trust | None,
+        concurrency: int,
+        cancel_on_disconnect: bool,
+    ) -> None:
+        self.app = app
+        self.loop = loop
+        self.clock = clock
+        self.preamble = preamble
+        self.limits = limits
+        self.deadlines = deadlines
+        self.hooks = hooks
+        self.counts = counts
+        self.context = context
+        self.state = state
+        self.root_path = root_path
+        self.trust = trust
+        self.concurrency = concurrency
+        self.cancel_on_disconnect = cancel_on_disconnect
+        self.plain_tasks = loop.get_task_factory() is None
+        self.refusals = Refusals(clock)

@@ -1,0 +1,39 @@
+"""Tells the log of requests that were refused, at a limited rate: a flood of them must not become one of lines."""
+
+from __future__ import annotations
+
+import logging
+
+from portway.link.clock import TICKS_A_SECOND, Clock
+from portway.wire.faults import ProtocolFault
+
+log = logging.getLogger("portway")
+
+LINES_A_SECOND = 10
+BYTES_SHOWN = 64
+
+
+class Refusals:
+    """Counts by the clock: so many lines in a second, then one that says how many were left out."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = -1
+        self._told = 0
+        self._untold = 0
+
+    def tell(self, peer: tuple[str, int | None] | None, fault: ProtocolFault, data: bytes) -> None:
+        """One refusal: who, why, and the first bytes, escaped so that no line can be forged."""
+        second = self._clock.now // TICKS_A_SECOND
+        if second != self._second:
+            if self._untold:
+                log.warning("%d more refused requests were not logged", self._untold)
+            self._second = second
+            self._told = self._untold = 0
+        if self._told >= LINES_A_SECOND:
+            self._untold += 1
+            return
+        self._told += 1
+        name = f"{peer[0]}:{peer[1]}" if peer is not None else "a client on a Unix socket"
+        shown = f": {data[:BYTES_SHOWN]!r}" if data else ""
+        log.warning("%s: refused with %d: %s%s", name, fault.status, fault.text, shown)

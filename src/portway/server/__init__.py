@@ -1,0 +1,1 @@
+"""One process: its listening sockets, and the life of the server from its start to its end."""

@@ -1,0 +1,14 @@
+"""The types of ASGI, by the names that its specification and every framework use."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGI2App = Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]

@@ -1,0 +1,83 @@
+"""The one alphabet of every HTTP version: what a codec tells of the peer.
+
+Each event has `.stream` (the number of the stream it belongs to; on HTTP/1.1 the number of the
+request on its connection) and `.end` (nothing more comes from the peer on this stream).
+"""
+
+from __future__ import annotations
+
+# `Head.length` of a body whose length only its end will tell (chunked, or HTTP/2 without the header).
+UNKNOWN = -1
+
+
+class Head:
+    """A request's head, checked: what is here may be believed.
+
+    `path` and `query` are the request-target's parts, still encoded. `headers` are pairs of bytes with
+    lower-case names, in order; an authority in the target stands there as `host`. `length` is the
+    body's, or UNKNOWN. `after` is where the head ended in the data that it was read from.
+    """
+
+    __slots__ = (
+        "after",
+        "close",
+        "end",
+        "expect",
+        "forwarded",
+        "headers",
+        "length",
+        "method",
+        "path",
+        "query",
+        "stream",
+        "te_trailers",
+        "upgrade",
+        "version",
+    )
+
+    def __init__(self, stream: int) -> None:
+        self.stream = stream
+        self.after = 0
+        self.end = False
+        self.method = ""
+        self.path = b""
+        self.query = b""
+        self.version = "1.1"
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.length = 0
+        self.close = False
+        self.expect = False
+        self.forwarded = False
+        self.te_trailers = False
+        self.upgrade: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<Head {self.stream} {self.method} {self.path!r} length={self.length} end={self.end}>"
+
+
+class Body:
+    """A piece of a request's content, transfer codings taken off."""
+
+    __slots__ = ("data", "end", "stream")
+
+    def __init__(self, stream: int, data: bytes, end: bool) -> None:
+        self.stream = stream
+        self.data = data
+        self.end = end
+
+    def __repr__(self) -> str:
+        return f"<Body {self.stream} {len(self.data)} bytes end={self.end}>"
+
+
+class Reset:
+    """The peer gave this stream up; nothing more comes from it, and what is sent there is lost."""
+
+    __slots__ = ("end", "reason", "stream")
+
+    def __init__(self, stream: int, reason: str) -> None:
+        self.stream = stream
+        self.reason = reason
+        self.end = True
+
+    def __repr__(self) -> str:
+        return f"<Reset {self.stream} {self.reason}>"

@@ -1,0 +1,34 @@
+cimport cython
+
+from portway.wire cimport fields
+from portway.wire.fields cimport Outgoing
+
+cdef int NOTHING
+cdef int LENGTH
+cdef int CHUNKED
+cdef int CLOSE
+cdef bytes CRLF
+cdef bytes COLON
+cdef bytes LAST_CHUNK
+cdef dict PHRASES
+
+
+cdef class Preamble:
+    cdef bytes _server
+    cdef bytes _extra
+    cdef bytes _date
+    cdef dict _known
+
+    cpdef object renew(self, bytes date)
+    cpdef bytes lines(self, int status)
+    cpdef bytes lines_beside(self, int status, Outgoing headers)
+
+
+cpdef bytes status_line(int status)
+cpdef bint bodiless(int status, str method) except -1
+cpdef int framing(Outgoing headers, bint old, bint end) except -1
+
+@cython.locals(pair=tuple)
+cpdef object write_fields(list out, Outgoing headers)
+
+cpdef object write_chunk(list out, bytes data)

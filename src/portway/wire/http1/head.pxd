@@ -1,0 +1,28 @@
+cimport cython
+
+from portway.wire cimport fields, scan
+from portway.wire.events cimport Head
+from portway.wire.port cimport Limits
+
+cdef unsigned char TAB
+cdef unsigned char LF
+cdef unsigned char CR
+cdef unsigned char SP
+cdef unsigned char COLON
+cdef unsigned char SLASH
+cdef unsigned char QUESTION
+cdef dict METHODS
+cdef Py_ssize_t UNFINISHED
+
+@cython.locals(
+    view="const unsigned char *", stop=Py_ssize_t, begin=Py_ssize_t, start=Py_ssize_t, end=Py_ssize_t,
+    old=bint, head=Head,
+)
+cpdef Head read_head(bytes data, Py_ssize_t at, Py_ssize_t stream, Limits limits)
+
+@cython.locals(
+    view="const unsigned char *", stop=Py_ssize_t, start=Py_ssize_t, end=Py_ssize_t, count=Py_ssize_t, name=bytes,
+)
+cpdef Py_ssize_t read_fields(bytes data, Py_ssize_t at, Py_ssize_t begin, Limits limits, list pairs) except -2
+
+cpdef Py_ssize_t unfinished_fields(Py_ssize_t size, Limits limits) except -2

@@ -1,0 +1,17 @@
+from portway.wire.fields cimport Outgoing
+
+
+cdef class Limits:
+    cdef readonly Py_ssize_t line
+    cdef readonly Py_ssize_t head
+    cdef readonly Py_ssize_t fields
+    cdef readonly Py_ssize_t body
+
+
+cdef class Port:
+    cpdef bint respond(self, Py_ssize_t stream, int status, Outgoing fields, bytes body, bint end) except -1
+    cpdef object inform(self, Py_ssize_t stream, int status, Outgoing fields)
+    cpdef bint body(self, Py_ssize_t stream, bytes data, bint end) except -1
+    cpdef object trailers(self, Py_ssize_t stream, Outgoing fields)
+    cpdef object reset(self, Py_ssize_t stream)
+    cpdef object credit(self, Py_ssize_t stream, Py_ssize_t size)

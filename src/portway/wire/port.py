@@ -1,0 +1,48 @@
+"""What an application's side may ask of the wire, for one stream: the floor that `asgi` stands on.
+
+A link inherits `Port` and answers for all streams of its connection, on any HTTP version.
+"""
+
+from __future__ import annotations
+
+from portway.wire.fields import Outgoing
+
+
+class Limits:
+    """What a codec accepts of a request; sizes in bytes, `body` of 0 is without a limit."""
+
+    __slots__ = ("body", "fields", "head", "line")
+
+    def __init__(self, line: int = 8192, head: int = 65536, fields: int = 100, body: int = 0) -> None:
+        self.line = line
+        self.head = head
+        self.fields = fields
+        self.body = body
+
+
+class Port:
+    """Each method names its stream. Those that write return whether there is room for more."""
+
+    def respond(self, stream: int, status: int, fields: Outgoing, body: bytes, end: bool) -> bool:
+        """Begin the final response, with the first piece of its body (often all of it)."""
+        raise NotImplementedError
+
+    def inform(self, stream: int, status: int, fields: Outgoing | None) -> None:
+        """Write an interim (1xx) response."""
+        raise NotImplementedError
+
+    def body(self, stream: int, data: bytes, end: bool) -> bool:
+        """Write a further piece of the response."""
+        raise NotImplementedError
+
+    def trailers(self, stream: int, fields: Outgoing) -> None:
+        """Write the trailer section, which ends the response."""
+        raise NotImplementedError
+
+    def reset(self, stream: int) -> None:
+        """Give the response up so that the peer sees that it is not whole."""
+        raise NotImplementedError
+
+    def credit(self, stream: int, size: int) -> None:
+        """So many bytes of the request were consumed, and more may come."""
+        raise NotImplementedError

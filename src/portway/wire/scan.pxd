@@ -1,0 +1,40 @@
+cimport cython
+
+cdef bint COMPILED
+cdef const unsigned char* TOKEN
+cdef const unsigned char* TEXT
+cdef const unsigned char* TARGET
+cdef dict KNOWN
+cdef list NAMES
+cdef unsigned int SLOTS_MASK
+
+cpdef Py_ssize_t token(bytes data, Py_ssize_t at, Py_ssize_t stop) except -1
+cpdef Py_ssize_t text(bytes data, Py_ssize_t at, Py_ssize_t stop) except -1
+cpdef Py_ssize_t target(bytes data, Py_ssize_t at, Py_ssize_t stop) except -1
+
+@cython.locals(view="const unsigned char *")
+cpdef Py_ssize_t token_by_loop(bytes data, Py_ssize_t at, Py_ssize_t stop) except -1
+
+@cython.locals(view="const unsigned char *")
+cpdef Py_ssize_t text_by_loop(bytes data, Py_ssize_t at, Py_ssize_t stop) except -1
+
+@cython.locals(view="const unsigned char *")
+cpdef Py_ssize_t target_by_loop(bytes data, Py_ssize_t at, Py_ssize_t stop) except -1
+
+cpdef Py_ssize_t token_by_pattern(bytes data, Py_ssize_t at, Py_ssize_t stop) except -1
+cpdef Py_ssize_t text_by_pattern(bytes data, Py_ssize_t at, Py_ssize_t stop) except -1
+cpdef Py_ssize_t target_by_pattern(bytes data, Py_ssize_t at, Py_ssize_t stop) except -1
+
+cpdef Py_ssize_t find(bytes data, unsigned char char, Py_ssize_t at, Py_ssize_t stop) except -1
+
+@cython.locals(view="const unsigned char *")
+cpdef Py_ssize_t find_by_loop(bytes data, unsigned char char, Py_ssize_t at, Py_ssize_t stop) except -1
+
+cpdef Py_ssize_t find_by_method(bytes data, unsigned char char, Py_ssize_t at, Py_ssize_t stop) except -1
+
+cpdef bytes name(bytes data, Py_ssize_t at, Py_ssize_t stop)
+
+@cython.locals(view="const unsigned char *", known="const unsigned char *", mixed="unsigned int", i=Py_ssize_t, found=bytes)
+cpdef bytes name_by_loop(bytes data, Py_ssize_t at, Py_ssize_t stop)
+
+cpdef bytes name_by_lookup(bytes data, Py_ssize_t at, Py_ssize_t stop)
