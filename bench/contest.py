@@ -22,6 +22,7 @@ HEATS = 2  # bursts of one second to choose between a server's ways
 SLOW_EVERY = 3  # slow peers take part in every third round
 IDLE_LIMIT = 0.02  # of a core; an idle server that takes more is reported
 FOREIGN_LIMIT = 0.05  # of the server's core; more makes a burst noisy
+TRIES = 3  # to get a burst that is not noisy; the quietest counts
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -156,7 +157,7 @@ class Contest:
         for heat in range(HEATS + 1 if len(started) > 1 else 1):
             for way, group in started.items():
                 try:
-                    burst = self._burst(group, 0, seconds=1)
+                    burst = self._quiet_burst(group, 0, seconds=1)
                 except Broken as error:
                     entry.fault = str(error)
                     continue
@@ -194,7 +195,7 @@ class Contest:
                 continue
             entry, group = self.running[name]
             try:
-                burst = self._burst(group, number + 1, self.seconds, name)
+                burst = self._quiet_burst(group, number + 1, self.seconds, name)
             except Broken as error:
                 entry.fault = str(error)
                 self.say(f"  {name} is out: {error}")
@@ -207,6 +208,16 @@ class Contest:
             costs[name] = f"{name} {burst.cost:.1f}" + (f" ({burst.fault})" if burst.fault else "")
         told = "  ".join(costs[name] for name in names if name in costs)
         self.say(f"  {self.python.name} {self.row.name}, round {number + 1}/{self.rounds}, µs: {told}")
+
+    def _quiet_burst(self, group: Group, number: int, seconds: int, name: str = "") -> Burst:
+        """A burst, repeated while others use the server's core. It is chosen by their use of it,
+        never by its own cost, so the choice favours nobody; and a fault is never repeated away."""
+        tried = []
+        while len(tried) < TRIES:
+            tried.append(self._burst(group, number, seconds, name))
+            if tried[-1].fault or tried[-1].foreign <= FOREIGN_LIMIT:
+                return tried[-1]
+        return min(tried, key=lambda burst: burst.foreign)
 
     def _burst(self, group: Group, number: int, seconds: int, name: str = "") -> Burst:
         raw = None

@@ -14,11 +14,12 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPResponse
 from pathlib import Path
 
-from environments import Python
+import environments
+from environments import Environment, Failed, Python
 from group import Broken, Group, descendants, free_port
 from load import Missing
 from peers import Server
@@ -115,11 +116,26 @@ def ask(connection: socket.socket, row: Row, times: int) -> None:
             raise Broken(f"the status is {answer.status}")
 
 
+def made_readable(python: Python, server: Server, folder: Path) -> Server:
+    """Valgrind gives up on debug information that it cannot read: serve from a copy that has none."""
+    environment = Environment(python, server.environment)
+    for installed in environment.folder.glob(f"lib/python*/site-packages/{server.unreadable}"):
+        copy = folder / "stripped" / server.unreadable
+        shutil.copytree(installed, copy)
+        libraries = [str(path) for path in copy.rglob("*.so")]
+        environments.run(["strip", "--strip-debug", *libraries])
+        return replace(server, setting=(*server.setting, f"PYTHONPATH={copy.parent}"))
+    return server
+
+
 def profile(python: Python, server: Server, row: Row, core: int = 0) -> Profile:
-    """Of one request: counts scaled by MANY - FEW."""
+    """Of MANY - FEW requests, to the server run in the first of its ways."""
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        counting = Counting(server.command(python, row, port, server.ways[0]), port, core, Path(folder))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if server.unreadable:
+            server = made_readable(python, server, folder)
+        counting = Counting(server.command(python, row, port, server.ways[0]), port, core, folder)
         try:
             counting.group.ready(PATIENCE)
             with socket.create_connection((HOST, port), timeout=PATIENCE) as connection:
@@ -145,7 +161,7 @@ def count(python: Python, servers: list[Server], row: Row, core: int = 0) -> Non
         began = time.monotonic()
         try:
             found = profile(python, server, row, core)
-        except (Broken, OSError, subprocess.TimeoutExpired) as error:
+        except (Broken, Failed, OSError, subprocess.TimeoutExpired) as error:
             print(f"\n{server.name}: {error}", flush=True)
             continue
         show(found, f"CPython {python.full_name}, {row.name}, {server.name} {server.version(python)}")

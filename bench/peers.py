@@ -28,6 +28,7 @@ class Server:
     slow: bool = False  # takes part in few rows and few rounds
     floor: bool = False
     setting: tuple[str, ...] = ()  # NAME=value, for env(1)
+    unreadable: str = ""  # a package whose debug information stops valgrind
 
     def command(self, python: Python, row: Row, port: int, way: tuple[str, ...] = ()) -> list[str]:
         program = Environment(python, self.environment).bin / self.program
@@ -72,6 +73,7 @@ SERVERS = {
              "--log-level", "warning", "{app}"),
             packages=("peregrine-server",),
             ways=((), ("--no-uvloop",)),
+            unreadable="peregrine",
         ),
         Server(
             "granian",

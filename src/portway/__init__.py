@@ -1,10 +1,58 @@
-"""Portway serves Python web applications, ASGI and WSGI, over HTTP/1.1, HTTP/2, HTTP/3 and WebSocket."""
+"""Portway serves Python web applications, ASGI and WSGI, over HTTP/1.1, HTTP/2, HTTP/3 and WebSocket.
+
+The public surface is what `__all__` names, and `portway.testing`.
+"""
 
 import os
+from typing import TYPE_CHECKING, Any
 
 if os.environ.get("PORTWAY_PURE", "0") not in ("", "0"):  # before any module that may be compiled
     from portway import _modes
 
     _modes.prefer_source()
 
+from portway.errors import (
+    BindError,
+    ClientDisconnected,
+    LifespanFailed,
+    LoadError,
+    MessageError,
+    PortwayError,
+    SettingsError,
+)
+
+if TYPE_CHECKING:
+    from portway.boot import Server as Server
+    from portway.boot import run as run
+    from portway.config import Settings as Settings
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "BindError",
+    "ClientDisconnected",
+    "LifespanFailed",
+    "LoadError",
+    "MessageError",
+    "PortwayError",
+    "Server",
+    "Settings",
+    "SettingsError",
+    "__version__",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The server's rooms are imported when they are asked for: an application that only catches
+    `ClientDisconnected` pays for nothing else.
+    """
+    if name in ("Server", "run"):
+        from portway import boot
+
+        return getattr(boot, name)
+    if name == "Settings":
+        from portway.config import Settings
+
+        return Settings
+    raise AttributeError(f"module 'portway' has no attribute {name!r}")

@@ -11,10 +11,19 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def runner() -> CliRunner:
+    """Click's runner, which keeps stdout and stderr apart."""
+    try:
+        return CliRunner(mix_stderr=False)  # type: ignore[call-arg]  # before click 8.2
+    except TypeError:
+        return CliRunner()
+
+
+@pytest.fixture
+def run(runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `portway` with these arguments in an empty folder, with none of our variables set."""
     monkeypatch.chdir(tmp_path)
     for name in os.environ:
         if name.startswith("PORTWAY_") or name in ("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"):
             monkeypatch.delenv(name)
-    return lambda *args, **env: CliRunner().invoke(root, args, prog_name="portway", env=env)
+    return lambda *args, **env: runner.invoke(root, args, prog_name="portway", env=env)

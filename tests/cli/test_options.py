@@ -77,7 +77,8 @@ def test_a_command_line_of_uvicorns_means_the_same(run: Run) -> None:
         "--host 0.0.0.0 --port 80 --root-path /api --lifespan on --loop asyncio --log-level warning "
         "--no-access-log --use-colors --proxy-headers --forwarded-allow-ips * --header X-A:1 "
         "--no-server-header --no-date-header --limit-concurrency 10 --limit-max-requests 20 --backlog 5 "
-        "--timeout-keep-alive 6 --timeout-graceful-shutdown 7 --interface wsgi --factory --workers 1 main:make"
+        "--timeout-keep-alive 6 --timeout-graceful-shutdown 7 --interface wsgi --factory "
+        "--workers 1 main:make"
     )
     given = settings_for(run, *line.split()).settings
     assert (given.host, given.port, given.root_path) == ("0.0.0.0", 80, "/api")
@@ -122,7 +123,7 @@ def test_an_option_of_uvicorn_that_we_lack_is_refused_by_name(run: Run, name: st
 def test_an_unknown_option_is_a_usage_error(run: Run) -> None:
     result = run("main:app", "--prot", "80")
     assert result.exit_code == 2
-    assert "No such option: --prot" in result.stderr.replace("'", "")
+    assert "--port" in result.stderr  # click offers it
 
 
 def test_warnings_go_to_stderr(run: Run) -> None:

@@ -63,33 +63,27 @@ def test_a_target_named_like_a_command_is_reached_through_serve(run: Run) -> Non
     assert run("serve", "config", "--workers", "3").stderr.startswith("portway: error: --workers")
 
 
-def test_an_error_is_one_line_with_exit_code_2() -> None:
-    result = CliRunner().invoke(
-        refused_by(BindError("127.0.0.1:80 is taken")), ["main:app"], catch_exceptions=False
-    )
-    assert (result.exit_code, result.stdout) == (2, "")
-    # `main:app` goes to serve, which takes no argument here: the group decides before the command does.
-    assert "Got unexpected extra argument" in result.stderr
-    result = CliRunner().invoke(refused_by(BindError("127.0.0.1:80 is taken")), ["serve"])
+def test_an_error_is_one_line_with_exit_code_2(runner: CliRunner) -> None:
+    result = runner.invoke(refused_by(BindError("127.0.0.1:80 is taken")), ["serve"])
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "portway: error: 127.0.0.1:80 is taken\n"
 
 
-def test_the_applications_own_traceback_stands_before_the_error() -> None:
+def test_the_applications_own_traceback_stands_before_the_error(runner: CliRunner) -> None:
     fault = LoadError("importing main failed", "Traceback …\nValueError: x")
-    result = CliRunner().invoke(refused_by(fault), ["serve"])
+    result = runner.invoke(refused_by(fault), ["serve"])
     assert result.stderr == "Traceback …\nValueError: x\nportway: error: importing main failed\n"
 
 
-def test_our_traceback_is_shown_on_demand() -> None:
-    result = CliRunner().invoke(refused_by(BindError("taken")), ["serve"], env={"PORTWAY_TRACEBACK": "1"})
+def test_our_traceback_is_shown_on_demand(runner: CliRunner) -> None:
+    result = runner.invoke(refused_by(BindError("taken")), ["serve"], env={"PORTWAY_TRACEBACK": "1"})
     assert result.exit_code == 2
     assert result.stderr.startswith("Traceback (most recent call last):")
     assert "raise fault" in result.stderr
     assert result.stderr.endswith("portway.errors.BindError: taken\n\nportway: error: taken\n")
 
 
-def test_other_exceptions_are_not_ours_to_hide() -> None:
+def test_other_exceptions_are_not_ours_to_hide(runner: CliRunner) -> None:
     group = Root("portway")
 
     @group.command()
@@ -97,7 +91,7 @@ def test_other_exceptions_are_not_ours_to_hide() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        CliRunner().invoke(group, ["serve"], catch_exceptions=False)
+        runner.invoke(group, ["serve"], catch_exceptions=False)
 
 
 def test_a_refusal_is_an_error_of_clicks() -> None:

@@ -14,7 +14,8 @@ def test_no_application_is_said_with_what_to_write(run: Run, args: tuple[str, ..
     result = run(*args)
     assert result.exit_code == 2
     assert result.stderr == (
-        "portway: error: no application; write portway serve main:app, or target = 'main:app' in portway.toml\n"
+        "portway: error: no application; write portway serve main:app, "
+        "or target = 'main:app' in portway.toml\n"
     )
 
 

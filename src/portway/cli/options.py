@@ -106,7 +106,6 @@ class SettingsCommand(click.Command):
         visible = [
             each for each in self.get_params(ctx) if isinstance(each, click.Option) and not each.hidden
         ]
-        visible.sort(key=lambda param: ORDER.index(_section(param)))
         for title, params in groupby(visible, _section):
             with formatter.section(title):
                 formatter.write_dl([record for param in params if (record := param.get_help_record(ctx))])
@@ -114,9 +113,6 @@ class SettingsCommand(click.Command):
 
 def _section(param: click.Parameter) -> str:
     return param.group if isinstance(param, SettingOption) else "Other"
-
-
-ORDER = [*dict.fromkeys(setting.group for setting in catalogue().values()), "Other"]
 
 
 def setting_parameters() -> list[click.Parameter]:

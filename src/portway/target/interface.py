@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
-from functools import partial
 from inspect import Parameter
 from typing import Any, Literal
 
@@ -55,8 +54,6 @@ def is_async(app: object) -> bool:
     """Calling it, or making an instance of it, gives something to await."""
     if inspect.isclass(app):  # as Starlette's endpoints: made with (scope, receive, send), then awaited
         return hasattr(app, "__await__")
-    while isinstance(app, partial):
-        app = app.func
     return _is_coroutine_function(app) or _is_coroutine_function(getattr(app, "__call__", None))  # noqa: B004
 
 
