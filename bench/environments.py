@@ -23,6 +23,9 @@ BUILD_PATIENCE = 1800
 ASK = "import sys; print(sys.implementation.name, *sys.version_info[:3], getattr(sys, 'abiflags', ''))"
 
 
+TELLING = re.compile(r"^(?!.*(Warning|subprocess)).*(\berror: |Error: |\.(py|pxd|c):\d+:)")
+
+
 class Failed(Exception):
     """An environment cannot be made; the message is for a person."""
 
@@ -109,6 +112,9 @@ class Environment:
     def install(self, *packages: str, env: dict[str, str] | None = None) -> None:
         self._pip("install", "--quiet", "--upgrade", *packages, env=env)
 
+    def uninstall(self, package: str) -> None:
+        self._pip("uninstall", "--quiet", "--yes", package)
+
     def _pip(self, *words: str, env: dict[str, str] | None = None) -> str:
         return run([str(self.bin / "python"), "-m", "pip", "--disable-pip-version-check", *words], env)
 
@@ -124,8 +130,10 @@ def run(command: list[str], env: dict[str, str] | None = None) -> str:
     ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=BUILD_PATIENCE)
     if ran.returncode:
         said = (ran.stderr + ran.stdout).strip().splitlines()
-        last = [line for line in said if not line.startswith("WARNING")][-4:]
-        raise Failed(f"{Path(command[0]).name} failed: " + " / ".join(last or ["it said nothing"]))
+        # pip wraps what went wrong in words of its own; a compiler's line says more.
+        telling = [line.strip() for line in said if TELLING.search(line)]
+        told = (telling or said)[:3] or ["it said nothing"]
+        raise Failed(f"{' '.join(command[:4])} failed: " + " / ".join(told))
     return ran.stdout
 
 
@@ -188,6 +196,7 @@ def portway_environment(python: Python, companions: tuple[str, ...], upgrade: bo
             environment.install("--force-reinstall", "--no-deps", folder, env={"REQUIRE_EXTENSIONS": "1"})
             environment.install("portway")  # nothing but what it still lacks
         except Failed as error:
+            environment.uninstall("portway")  # an older one must not be measured in its place
             return str(error)
     mark.write_text(now)
     return None

@@ -71,7 +71,7 @@ class Group:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                process_group=0,
                 preexec_fn=lambda: os.sched_setaffinity(0, {core}),
             )
 
@@ -93,10 +93,8 @@ class Group:
 
     def last_words(self) -> str:
         # Reports must not tell where on this machine the tree stands.
-        said = (
-            self.log.read_text(errors="replace").replace(f"{Path.cwd()}/", "").replace(str(Path.home()), "~")
-        )
-        lines = said.strip().splitlines()
+        said = self.log.read_text(errors="replace").replace(f"{Path.cwd()}/", "")
+        lines = said.replace(str(Path.home()), "~").strip().splitlines()
         return lines[-1].strip() if lines else "it said nothing"
 
     def freeze(self) -> None:
@@ -134,9 +132,9 @@ class Group:
         self.process.wait()
 
     def _ours(self, process: int) -> bool:
-        """Process numbers are used again; ours have kept the session that was made for them."""
+        """Process numbers are used again; ours have kept the group that was made for them."""
         try:
-            return os.getsid(process) == self.process.pid
+            return os.getpgid(process) == self.process.pid
         except OSError:
             return False
 

@@ -2,9 +2,10 @@
 
 CPU time is what users pay, but it is noisy; instructions repeat to the last digit but one, and tell
 whether a change made the path shorter. They say nothing about the kernel, caches or branches.
-The server runs under callgrind, answers FEW and then MANY requests over one keep-alive connection,
+The server runs under callgrind, answers FEW and then MANY requests over kept-alive connections,
 and the difference of the two counts, divided by that of the requests, leaves out all that
-is not a request.
+is not a request. It is counted over one connection, where each request has a turn of the event loop
+to itself, and over many, where they share turns as they do under load.
 """
 
 import re
@@ -14,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from http.client import HTTPResponse
 from pathlib import Path
@@ -25,7 +27,8 @@ from load import Missing
 from peers import Server
 from rows import HOST, Row
 
-WARM_UP, FEW, MANY = 300, 200, 1200
+WARM_UP, FEW, MANY = 320, 192, 1216  # multiples of MANY_CONNECTIONS
+MANY_CONNECTIONS = 64
 PATIENCE = 240  # a Python starts some fifty times slower under valgrind
 TOP = 25
 
@@ -105,15 +108,17 @@ class Counting:
                 raise Broken(f"{' '.join(command)} failed: {told}")
 
 
-def ask(connection: socket.socket, row: Row, times: int) -> None:
+def ask(connections: list[socket.socket], row: Row, times: int) -> None:
     """The client is ours and not wrk: the number of requests must be exact."""
-    for _ in range(times):
-        connection.sendall(row.request)
-        answer = HTTPResponse(connection)
-        answer.begin()
-        answer.read()
-        if answer.status != 200:
-            raise Broken(f"the status is {answer.status}")
+    for _ in range(times // len(connections)):
+        for connection in connections:
+            connection.sendall(row.request)
+        for connection in connections:
+            answer = HTTPResponse(connection)
+            answer.begin()
+            answer.read()
+            if answer.status != 200:
+                raise Broken(f"the status is {answer.status}")
 
 
 def made_readable(python: Python, server: Server, folder: Path) -> Server:
@@ -128,7 +133,7 @@ def made_readable(python: Python, server: Server, folder: Path) -> Server:
     return server
 
 
-def profile(python: Python, server: Server, row: Row, core: int = 0) -> Profile:
+def profile(python: Python, server: Server, row: Row, core: int, width: int) -> Profile:
     """Of MANY - FEW requests, to the server run in the first of its ways."""
     port = free_port()
     with tempfile.TemporaryDirectory() as name:
@@ -138,13 +143,17 @@ def profile(python: Python, server: Server, row: Row, core: int = 0) -> Profile:
         counting = Counting(server.command(python, row, port, server.ways[0]), port, core, folder)
         try:
             counting.group.ready(PATIENCE)
-            with socket.create_connection((HOST, port), timeout=PATIENCE) as connection:
+            with ExitStack() as opened:
+                connections = [
+                    opened.enter_context(socket.create_connection((HOST, port), timeout=PATIENCE))
+                    for _ in range(width)
+                ]
                 counting.begin()
-                ask(connection, row, WARM_UP)
+                ask(connections, row, WARM_UP)
                 counting.taken()
-                ask(connection, row, FEW)
+                ask(connections, row, FEW)
                 few = counting.taken()
-                ask(connection, row, MANY)
+                ask(connections, row, MANY)
                 many = counting.taken()
         finally:
             counting.group.stop()
@@ -158,19 +167,26 @@ def count(python: Python, servers: list[Server], row: Row, core: int = 0) -> Non
     for server in servers:
         if not server.runs(row):
             continue
+        if not server.installed(python):
+            print(f"\n{server.name}: not installed", flush=True)
+            continue
         began = time.monotonic()
         try:
-            found = profile(python, server, row, core)
+            alone = profile(python, server, row, core, width=1)
+            together = profile(python, server, row, core, width=MANY_CONNECTIONS)
         except (Broken, Failed, OSError, subprocess.TimeoutExpired) as error:
             print(f"\n{server.name}: {error}", flush=True)
             continue
-        show(found, f"CPython {python.full_name}, {row.name}, {server.name} {server.version(python)}")
+        title = f"CPython {python.full_name}, {row.name}, {server.name} {server.version(python)}"
+        show(alone, together, title)
         print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
 
 
-def show(found: Profile, title: str) -> None:
+def show(found: Profile, together: Profile, title: str) -> None:
     scale = MANY - FEW
-    print(f"\n{title}: {found.total / scale:,.0f} instructions a request")
+    print(f"\n{title}")
+    print(f"  {found.total / scale:,.0f} instructions a request over one connection")
+    print(f"  {together.total / scale:,.0f} over {MANY_CONNECTIONS}; where they go, over one:")
     for place, cost in found.objects.most_common(8):
         if cost > 0:
             print(f"  {cost / scale:10,.0f}  {cost / found.total:6.1%}  {place}")

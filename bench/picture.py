@@ -4,6 +4,7 @@ Runs in an environment of its own, that of bench/.venvs with matplotlib, as: pic
 """
 
 import json
+import statistics
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ VARIANTS = {
 }
 FONTS = ["system-ui", "Segoe UI", "Helvetica", "Arial", "DejaVu Sans"]
 BAR = 0.30  # inches, with its gap
+LONGEST = 3.5  # times the row's median; a longer bar is cut, or it would flatten all others
 
 
 def draw(result: dict, path: Path, colours: dict[str, str]) -> None:
@@ -48,13 +50,15 @@ def draw(result: dict, path: Path, colours: dict[str, str]) -> None:
 def bars(plot, lines: list[dict], colours: dict[str, str]) -> None:
     lines = sorted(lines, key=lambda line: line["cost"], reverse=True)
     names = [line["server"] for line in lines]
-    costs = [line["cost"] for line in lines]
-    plot.barh(names, costs, color=[colour(name, colours) for name in names], height=0.72)
-    for place, line in enumerate(lines):
+    longest = LONGEST * statistics.median(line["cost"] for line in lines)
+    shown = [min(line["cost"], longest) for line in lines]
+    plot.barh(names, shown, color=[colour(name, colours) for name in names], height=0.72)
+    for place, (line, end) in enumerate(zip(lines, shown, strict=True)):
         ratio = f"  ×{line['ratio']:.2f}" if line["ratio"] and line["server"] != OURS else ""
-        label = f" {line['cost']:.1f}{ratio}"
-        plot.text(line["cost"], place, label, va="center", fontsize=9, color=colours["ink"])
-    plot.set_xlim(0, max(costs) * 1.18)
+        cut = "… " if end < line["cost"] else " "
+        label = f"{cut}{line['cost']:.1f}{ratio}"
+        plot.text(end, place, label, va="center", fontsize=9, color=colours["ink"])
+    plot.set_xlim(0, max(shown) * 1.18)
     plot.patch.set_alpha(0)
     plot.xaxis.set_visible(plot.get_subplotspec().is_last_row())
     plot.set_xticks([])

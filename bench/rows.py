@@ -33,7 +33,7 @@ Sec-Fetch-User: ?1
 Sec-Fetch-Dest: document
 Accept-Encoding: gzip, deflate, br, zstd
 Accept-Language: en-GB,en;q=0.9,de;q=0.8
-Cookie: sessionid=mvz3q8k1h0t5w2y7r4n6b9c0x8d1f3g5; csrftoken=Zk2vQ8mT1xN7cR4bW9yH3jL6pD0sF5gA; theme=dark
+Cookie: cart=mvz3q8k1h0t5w2y7r4n6b9c0x8d1f3g5; csrftoken=Zk2vQ8mT1xN7cR4bW9yH3jL6pD0sF5gA; theme=dark
 """
 
 

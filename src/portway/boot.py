@@ -212,7 +212,7 @@ def plan(settings: Settings) -> Plan:
 
 def header_lines(headers: tuple[str, ...]) -> list[str]:
     pairs = (header.partition(":") for header in headers)
-    return [f"{name.strip()}: {value.strip()}\r\n" for name, _, value in pairs]
+    return [f"\r\n{name.strip()}: {value.strip()}" for name, _, value in pairs]
 
 
 def hooks(settings: Settings) -> Hooks:

@@ -5,31 +5,56 @@ The rooms below call these at the right moments and know nothing of who listens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Protocol
 
 
-@dataclass(slots=True)
-class Exchange:
-    """A request and what became of it. `size` is the bytes of content sent, `seconds` the time it took.
+class Request(Protocol):
+    """What a client asked for; path and query as they came, header names in lower case."""
 
-    `status` is 499 if the client went before a response began (nginx' convention). `whole` is False when
-    the response was cut off.
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def path(self) -> bytes: ...
+
+    @property
+    def query(self) -> bytes: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]: ...
+
+
+class Exchange(Protocol):
+    """A request and what became of it. Listeners read it while they are told, and keep nothing of it.
+
+    `status` is 499 if the client went before a response began (nginx' convention), `size` the bytes of
+    content sent, `seconds` the time since the request came, `lost` whether the response was cut off.
     """
 
-    client: tuple[str, int | None] | None
-    method: str
-    path: bytes
-    query: bytes
-    version: str
-    headers: list[tuple[bytes, bytes]]
-    status: int
-    size: int
-    seconds: float
-    whole: bool
+    @property
+    def head(self) -> Request: ...
+
+    @property
+    def client(self) -> tuple[str, int | None] | None: ...
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def lost(self) -> bool: ...
 
 
 class Hooks:
-    """The null object: does nothing, and says so by `active`, so that no one prepares an `Exchange` for it."""
+    """The null object: does nothing, and says so by `active`, so that no one need call it."""
 
     active = False
 

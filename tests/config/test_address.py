@@ -113,6 +113,7 @@ def test_peers_are_addresses_networks_unix_and_everybody(text: str, peers: Peers
         ("proxy.local", "'proxy.local' is neither"),
         ("10.0.0.1/8", "write 10.0.0.0/8"),
         ("10.0.0.0/33", "neither"),
+        ("10.0.0.1 10.0.0.2", "neither"),
     ],
 )
 def test_what_is_no_peer_is_refused(text: str, words: str) -> None:

@@ -36,7 +36,8 @@ def test_the_errors_that_an_error_came_from_are_stripped_too(home: Path, write: 
     write(
         "main.py",
         "from importlib import import_module\n"
-        "try:\n    import_module('absent_one')\nexcept ImportError as e:\n    raise RuntimeError('no') from e\n",
+        "try:\n    import_module('absent_one')\n"
+        "except ImportError as fault:\n    raise RuntimeError('no') from fault\n",
     )
     fault = fault_of(lambda: locate("main:app")).__cause__
     assert fault is not None

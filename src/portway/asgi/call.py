@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import traceback
-from contextvars import Context
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +17,6 @@ from portway.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger("portway")
 
-EAGER = sys.version_info >= (3, 12)
 _HERE = str(Path(__file__).parent)
 
 
@@ -35,26 +32,10 @@ async def run(app: ASGIApp, scope: Scope, cycle: Cycle, running: set[Cycle]) -> 
         if not cycle.over:
             returned(cycle)
     finally:
-        running.discard(cycle)
-
-
-def start(app: ASGIApp, scope: Scope, cycle: Cycle, running: set[Cycle], context: Context, plain: bool) -> None:
-    """Begin the Task of a request; it may be through when this returns.
-
-    `plain` says that the loop has no task factory of its own, so that the Task may be made directly
-    (on CPython 3.13 that costs 1 µs, and `create_task` 4).
-    """
-    loop = cycle.loop
-    coroutine = run(app, scope, cycle, running)
-    if not plain:
-        task = loop.create_task(coroutine, context=context)
-    elif EAGER:
-        task = asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
-    else:
-        task = asyncio.Task(coroutine, loop=loop, context=context)
-    if not task.done():
-        cycle.task = task
-        running.add(cycle)
+        cycle.ended = True
+        if cycle.task is not None:
+            cycle.task = None
+            running.discard(cycle)
 
 
 async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:

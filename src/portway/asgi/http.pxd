@@ -21,15 +21,15 @@ cdef str _TRAILERS
 cdef str _EARLY_HINT
 
 
+@cython.final
 cdef class Room(ready.Source):
     cdef Cycle _cycle
     cdef bint _open
 
     cpdef object open(self)
-    cpdef bint settled(self) except -1
-    cpdef object result(self)
 
 
+@cython.final
 @cython.freelist(16)
 cdef class Cycle:
     cdef readonly Head head
@@ -38,6 +38,7 @@ cdef class Cycle:
     cdef readonly int status
     cdef readonly Py_ssize_t size
     cdef public object task
+    cdef public bint ended
     cdef Port _port
     cdef readonly object loop
     cdef object _hooks
@@ -47,6 +48,8 @@ cdef class Cycle:
     cdef Py_ssize_t _left
     cdef bint _trailers
     cdef double _started
+
+    cpdef object begin(self, Head head, Port port, object loop, object hooks, object client)
 
     @cython.locals(mailbox=Mailbox)
     cpdef Py_ssize_t deliver(self, bytes data, bint end) except -1
@@ -60,7 +63,6 @@ cdef class Cycle:
     @cython.locals(mailbox=Mailbox)
     cpdef object receive(self)
 
-    @cython.locals(kind=object)
     cpdef object send(self, object message)
 
     cpdef bint fail(self, int status, str text) except -1
@@ -69,18 +71,16 @@ cdef class Cycle:
     @cython.locals(mailbox=Mailbox)
     cdef Mailbox _mail(self)
 
-    cdef object _hold(self, object message)
+    cdef object _hold(self, dict message)
 
     @cython.locals(end=bint, last=bint, room=bint, size=Py_ssize_t, stream=Py_ssize_t, outgoing=Outgoing)
-    cdef object _send_body(self, object message)
+    cdef object _send_body(self, dict message)
 
     cdef object _wait_for_room(self)
     cdef object _too_short(self, bytes data)
-    cdef object _send_rare(self, object kind, object message)
-    cdef object _send_trailers(self, object message)
-    cdef object _send_early_hint(self, object message)
+    cdef object _send_rare(self, object kind, dict message)
+    cdef object _send_trailers(self, dict message)
+    cdef object _send_early_hint(self, dict message)
 
     @cython.locals(mailbox=Mailbox)
     cdef object _end(self, int state)
-
-    cdef object _report(self)

@@ -15,10 +15,10 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
-from portway.asgi import ready
+from portway.asgi import coroutines, ready
 from portway.asgi.mailbox import Mailbox
 from portway.errors import ClientDisconnected, MessageError
-from portway.hooks import Exchange, Hooks
+from portway.hooks import Hooks
 from portway.wire import fields
 from portway.wire.events import Head
 from portway.wire.fields import Outgoing
@@ -64,11 +64,11 @@ class Room(ready.Source):
 
 
 class Cycle:
-    """One request and its response."""
+    """One request and its response. `task` runs the application; `ended` says that it has returned."""
 
     __slots__ = (
         "_hooks", "_left", "_mailbox", "_outgoing", "_port", "_room", "_started", "_trailers",
-         "client", "head", "loop", "size", "state", "status", "task",
+        "client", "ended", "head", "loop", "size", "state", "status", "task",
     )  # fmt: skip
 
     def __init__(
@@ -76,15 +76,27 @@ class Cycle:
         head: Head,
         port: Port,
         loop: asyncio.AbstractEventLoop,
-        hooks: Hooks,
+        hooks: Hooks | None,
         client: tuple[str, int | None] | None,
     ) -> None:
+        self.begin(head, port, loop, hooks, client)
+
+    def begin(
+        self,
+        head: Head,
+        port: Port,
+        loop: asyncio.AbstractEventLoop,
+        hooks: Hooks | None,
+        client: tuple[str, int | None] | None,
+    ) -> None:
+        """What `__init__` does; see `events.Head.begin`."""
         self.head = head
         self.client = client
         self.state = START
         self.status = NO_STATUS
         self.size = 0
         self.task: asyncio.Task[None] | None = None
+        self.ended = False
         self._port = port
         self.loop = loop
         self._hooks = hooks
@@ -93,7 +105,7 @@ class Cycle:
         self._outgoing: Outgoing | None = None
         self._left = fields.NO_LENGTH
         self._trailers = False
-        self._started = time.perf_counter() if hooks.active else 0.0
+        self._started = time.perf_counter() if hooks is not None else 0.0
 
     def __repr__(self) -> str:
         return f"<Cycle {self.head.method} {self.head.path!r} {NAMES[self.state]}>"
@@ -107,6 +119,11 @@ class Cycle:
     def lost(self) -> bool:
         """Whether the client has gone, or the response was cut off."""
         return self.state == GONE
+
+    @property
+    def seconds(self) -> float:
+        """The time since the request came, if anyone listens."""
+        return time.perf_counter() - self._started
 
     # --- what the link tells ---
 
@@ -147,12 +164,14 @@ class Cycle:
         if mailbox is None:
             mailbox = self._mail()
         if not mailbox.settled():
-            return ready.waiting(mailbox)
-        return ready.ready(mailbox.result())
+            return coroutines.waiting(mailbox)
+        return coroutines.ready(mailbox.result())
 
     def send(self, message: dict[str, Any]) -> Awaitable[None]:
         """Take a message of the response; MessageError if it is wrong, ClientDisconnected if it is too late."""
-        kind = message.get("type") if type(message) is dict else _kind(message)
+        if type(message) is not dict:
+            message = _as_dict(message)
+        kind = message.get("type")
         if kind == _BODY and (self.state == HELD or self.state == BODY):
             return self._send_body(message)
         if kind == _START and self.state == START:
@@ -254,12 +273,14 @@ class Cycle:
     def _wait_for_room(self) -> Awaitable[None]:
         if self._room is None:
             self._room = Room(self.loop, self)
-        return ready.waiting(self._room)
+        return coroutines.waiting(self._room)
 
     def _too_short(self, data: bytes) -> Awaitable[None]:
         # ASGI 27: what was promised cannot be kept; the client must see that the response is not whole.
         if self.state == HELD:
-            self._port.respond(self.head.stream, self.status, self._outgoing, data, False)
+            outgoing = self._outgoing
+            self._outgoing = None
+            self._port.respond(self.head.stream, self.status, outgoing, data, False)
         else:
             self._port.body(self.head.stream, data, False)
         missing = self._left
@@ -269,6 +290,8 @@ class Cycle:
     def _send_rare(self, kind: str, message: dict[str, Any]) -> Awaitable[None]:
         if self.state == GONE:
             raise gone()
+        if kind is None:
+            raise MessageError(f"a message must have the key type, and has only {list(message)!r:.80}")
         if kind == _TRAILERS and self.state == TRAILERS:
             return self._send_trailers(message)
         if kind == _EARLY_HINT and self.state == START:
@@ -303,25 +326,12 @@ class Cycle:
                 mailbox.leave()
         if self._room is not None:
             self.writable()
-        if self._hooks.active:
-            self._report()
-
-    def _report(self) -> None:
-        head = self.head
-        self._hooks.ended(
-            Exchange(
-                self.client,
-                head.method,
-                head.path,
-                head.query,
-                head.version,
-                head.headers,
-                self.status or CLIENT_WENT,
-                self.size,
-                time.perf_counter() - self._started,
-                self.state == DONE,
-            )
-        )
+        if self._hooks is not None:
+            if state == GONE and (self.status == NO_STATUS or self._outgoing is not None):
+                self.status = CLIENT_WENT
+            elif self.head.method == "HEAD" or self.status == 204 or self.status == 304:
+                self.size = 0
+            self._hooks.ended(self)
 
 
 # --- what is rare, and the texts of errors ---
@@ -345,10 +355,10 @@ def out_of_order(kind: str, state: int) -> MessageError:
     return MessageError(f"{kind} came out of order; expected was {expected}")
 
 
-def _kind(message: Any) -> str:
+def _as_dict(message: Any) -> dict[str, Any]:
     try:
-        return message["type"]  # type: ignore[no-any-return]
-    except (TypeError, KeyError, IndexError):
+        return dict(message)
+    except (TypeError, ValueError):
         raise MessageError(f"a message must be a dict with the key type, and is {message!r:.80}") from None
 
 

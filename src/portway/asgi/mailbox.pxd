@@ -4,6 +4,7 @@ from portway.asgi cimport ready
 from portway.wire.port cimport Port
 
 
+@cython.final
 cdef class Mailbox(ready.Source):
     cdef Port _port
     cdef Py_ssize_t _stream
@@ -17,8 +18,6 @@ cdef class Mailbox(ready.Source):
     cpdef object put(self, bytes data, bint end)
     cpdef object leave(self)
     cpdef object discard(self)
-    cpdef bint settled(self) except -1
-    cpdef object result(self)
     cpdef bint lost(self) except -1
 
     @cython.locals(pieces=list, data=bytes)

@@ -1,7 +1,8 @@
 cimport cython
 
 cdef bint COMPILED
-cdef Ready _NOTHING
+cdef object _END
+cdef Nothing _NOTHING
 
 
 cdef class Source:
@@ -14,17 +15,9 @@ cdef class Source:
     cpdef object wake(self)
 
 
-@cython.freelist(8)
-cdef class Ready:
-    cdef object _value
-
-
-@cython.freelist(8)
-cdef class Waiting:
-    cdef Source _source
-    cdef object _future
+@cython.final
+cdef class Nothing:
+    pass
 
 
 cpdef object nothing()
-cpdef object ready(object value)
-cpdef object waiting(Source source)

@@ -1,16 +1,16 @@
 """What `receive()` and `send()` return: an answer that is there already, or one to wait for.
 
-Both are coroutines to whoever looks (`asyncio.iscoroutine`, `create_task`, `wait_for`, `TaskGroup`), and
-yield nothing but asyncio futures (ASGI 10). Compiled, two small classes are 2–3 times cheaper than a
-coroutine; interpreted, a coroutine is cheaper than they.
+All are coroutines to whoever looks (`asyncio.iscoroutine`, `create_task`, `wait_for`, `TaskGroup`), and
+yield nothing but asyncio futures (ASGI 10).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from types import TracebackType
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from portway.asgi import coroutines
 
 COMPILED = not __file__.endswith(".py")
 
@@ -49,109 +49,48 @@ class Source:
                     future.set_result(None)
 
 
-class Ready:
-    """A finished awaitable with a value."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __await__(self) -> Ready:
-        return self
-
-    def __iter__(self) -> Ready:
-        return self
-
-    def __next__(self) -> Any:
-        raise StopIteration(self._value)
-
-    def send(self, value: Any) -> Any:
-        raise StopIteration(self._value)
-
-    def throw(
-        self, kind: Any, value: BaseException | None = None, traceback: TracebackType | None = None
-    ) -> Any:
-        raise thrown(kind, value)
-
-    def close(self) -> None:
-        """Nothing is held."""
+# An iterator at its end, which never begins again: to `await` it costs no exception.
+_END: Iterator[None] = iter(())
+next(_END, None)
 
 
-class Waiting:
-    """Waits for a source, asking it again after each wake-up."""
+class Nothing:
+    """A finished awaitable whose value is None; one object serves everyone.
 
-    __slots__ = ("_future", "_source")
+    Compiled, an `await` of it costs a tenth of one of a coroutine. That is so because `__await__` hands out an
+    exhausted iterator: a StopIteration raised by `__next__` would cost more than a coroutine.
+    """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._future: asyncio.Future[None] | None = None
+    __slots__ = ()
 
-    def __await__(self) -> Waiting:
-        return self
+    def __await__(self) -> Iterator[None]:
+        return _END
 
-    def __iter__(self) -> Waiting:
-        return self
+    def __iter__(self) -> Iterator[None]:
+        return _END
 
-    def __next__(self) -> Any:
-        return self.send(None)
+    def __next__(self) -> None:
+        raise StopIteration
 
-    def send(self, value: Any) -> Any:
-        if self._source.settled():
-            raise StopIteration(self._source.result())
-        future = self._source.watch()
-        self._future = future
-        # What Future.__await__ does before it yields itself, for the Task that looks (PEP 3156).
-        future._asyncio_future_blocking = True
-        return future
+    def send(self, value: Any) -> NoReturn:
+        """The coroutine's protocol, for a Task that is made of it."""
+        raise StopIteration
 
-    def throw(
-        self, kind: Any, value: BaseException | None = None, traceback: TracebackType | None = None
-    ) -> Any:
-        raise thrown(kind, value)
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> NoReturn:
+        """The coroutine's protocol; what is thrown comes out."""
+        if isinstance(kind, BaseException):
+            raise kind
+        raise kind if value is None else value
 
     def close(self) -> None:
-        if self._future is not None:
-            self._future.cancel()
+        """The coroutine's protocol; nothing is held."""
 
 
-def thrown(kind: Any, value: BaseException | None) -> BaseException:
-    if isinstance(kind, BaseException):
-        return kind
-    if value is None:
-        return kind()  # type: ignore[no-any-return]
-    return value
-
-
-async def _coroutine(value: Any) -> Any:
-    return value
-
-
-async def _wait(source: Source) -> Any:
-    while not source.settled():
-        await source.watch()
-    return source.result()
-
-
-_NOTHING = Ready(None)
+_NOTHING = Nothing()
 
 
 def nothing() -> Any:
     """The answer of a `send` that is through."""
     if COMPILED:
         return _NOTHING
-    return _coroutine(None)
-
-
-def ready(value: Any) -> Any:
-    """A value that is there already."""
-    if COMPILED:
-        return Ready(value)
-    return _coroutine(value)
-
-
-def waiting(source: Source) -> Coroutine[Any, Any, Any]:
-    """The value that `source` will give."""
-    if COMPILED:
-        return Waiting(source)  # type: ignore[return-value]  # a Coroutine by its methods
-    return _wait(source)
+    return coroutines.nothing()

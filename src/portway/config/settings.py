@@ -200,7 +200,7 @@ class Limits(Group):
     # Apache's LimitRequestFields and gunicorn's limit_request_fields have 100 as well.
     limit_request_fields: int = setting(100, "The most headers of one request.", metavar="NUMBER", least=1)
     limit_request_body: int | None = setting(
-        None, "The longest request body.", metavar="SIZE", unit="bytes", least=0, example="10M"
+        None, "The longest request body.", metavar="SIZE", unit="bytes", least=1, example="10M"
     )
 
 

@@ -3,6 +3,7 @@ cimport cython
 from portway.wire.http1.encode cimport Preamble
 
 
+@cython.final
 cdef class Clock:
     cdef readonly Py_ssize_t now
     cdef object _loop

@@ -1,8 +1,11 @@
+cimport cython
+
 from portway.link.clock cimport Clock
 from portway.wire.http1.encode cimport Preamble
 from portway.wire.port cimport Limits
 
 
+@cython.final
 cdef class Deadlines:
     cdef readonly Py_ssize_t idle
     cdef readonly Py_ssize_t head
@@ -11,6 +14,7 @@ cdef class Deadlines:
     cdef readonly Py_ssize_t linger
 
 
+@cython.final
 cdef class Counts:
     cdef readonly set links
     cdef readonly set running
@@ -19,6 +23,7 @@ cdef class Counts:
     cdef public object on_last_link
 
 
+@cython.final
 cdef class Shared:
     cdef readonly object app
     cdef readonly object loop

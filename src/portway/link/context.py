@@ -88,7 +88,7 @@ class Shared:
         self.preamble = preamble
         self.limits = limits
         self.deadlines = deadlines
-        self.hooks = hooks
+        self.hooks = hooks if hooks.active else None
         self.counts = counts
         self.context = context
         self.state = state

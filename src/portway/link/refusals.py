@@ -10,7 +10,6 @@ from portway.wire.faults import ProtocolFault
 log = logging.getLogger("portway")
 
 LINES_A_SECOND = 10
-BYTES_SHOWN = 64
 
 
 class Refusals:
@@ -22,7 +21,7 @@ class Refusals:
         self._told = 0
         self._untold = 0
 
-    def tell(self, peer: tuple[str, int | None] | None, fault: ProtocolFault, data: bytes) -> None:
+    def tell(self, peer: tuple[str, int | None] | None, fault: ProtocolFault) -> None:
         """One refusal: who, why, and the first bytes, escaped so that no line can be forged."""
         second = self._clock.now // TICKS_A_SECOND
         if second != self._second:
@@ -35,5 +34,5 @@ class Refusals:
             return
         self._told += 1
         name = f"{peer[0]}:{peer[1]}" if peer is not None else "a client on a Unix socket"
-        shown = f": {data[:BYTES_SHOWN]!r}" if data else ""
+        shown = f": {fault.seen!r}" if fault.seen else ""
         log.warning("%s: refused with %d: %s%s", name, fault.status, fault.text, shown)

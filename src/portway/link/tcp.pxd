@@ -1,6 +1,6 @@
 cimport cython
 
-from portway.asgi cimport http, scope
+from portway.asgi cimport http, scope, task
 from portway.asgi.http cimport Cycle
 from portway.link.clock cimport Clock
 from portway.link.context cimport Counts, Deadlines, Shared
@@ -16,8 +16,10 @@ cdef Py_ssize_t READ_LEAST
 cdef Py_ssize_t JOIN_MOST
 cdef const unsigned char* BUFFER
 cdef object VIEW
+cdef bint COMPILED
 
 
+@cython.final
 cdef class Link(Port):
     cdef Shared _shared
     cdef Codec _codec
@@ -42,7 +44,7 @@ cdef class Link(Port):
     cdef readonly object peer
     cdef object __weakref__
 
-    @cython.locals(buffer="const unsigned char *")
+    @cython.locals(buffer="const unsigned char *", data=bytes)
     cpdef object buffer_updated(self, Py_ssize_t size)
 
     cpdef object data_received(self, bytes data)
@@ -65,7 +67,7 @@ cdef class Link(Port):
     cdef object _pause(self)
     cdef object _resume(self)
     cdef object _close(self)
-    cdef object _refuse(self, object fault, bytes data)
+    cdef object _refuse(self, object fault)
 
     @cython.locals(deadlines=Deadlines)
     cdef object _wait(self, int what)

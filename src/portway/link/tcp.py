@@ -12,7 +12,7 @@ import socket
 import struct
 from typing import Any
 
-from portway.asgi import call, forwarded, http, scope
+from portway.asgi import call, forwarded, http, scope, task
 from portway.asgi.http import Cycle
 from portway.link.context import Shared
 from portway.wire import events, fields
@@ -37,6 +37,8 @@ JOIN_MOST = 64 * 1024
 
 # What the transport may hold before `send` waits.
 WRITE_MOST = 64 * 1024
+
+COMPILED = not __file__.endswith(".py")
 
 # The buffer that all connections of a thread read into: what is read is copied out at once.
 _BUFFER = bytearray(HELD_MOST)
@@ -101,9 +103,15 @@ class Link(Port):
 
     def buffer_updated(self, size: int) -> None:
         buffer = BUFFER
-        self.data_received(bytes(buffer[0:size]))
+        if COMPILED:
+            data = buffer[0:size]  # a slice of a C pointer is a bytes object; saves 900 instructions of 40,000
+        else:
+            data = bytes(buffer[0:size])
+        self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
+        if self._transport is None:  # `_turn` asked for this, and the connection went in between
+            return
         self._corked = True
         try:
             self._take_in(self._codec.receive(data))
@@ -114,7 +122,7 @@ class Link(Port):
                     break
                 self._take_in(self._codec.receive(b""))
         except ProtocolFault as fault:
-            self._refuse(fault, data)
+            self._refuse(fault)
         self._corked = False
         self._flush()
         self._settle()
@@ -186,7 +194,8 @@ class Link(Port):
         scope_ = scope.http_scope(self._scope, head, shared.state)
         if head.forwarded and self._trusted:
             forwarded.apply(scope_, shared.trust)
-        cycle = Cycle(head, self, shared.loop, shared.hooks, scope_["client"])
+        cycle = Cycle.__new__(Cycle)
+        cycle.begin(head, self, shared.loop, shared.hooks, scope_["client"])
         self._cycle = cycle
         app = shared.app
         if head.upgrade is not None and head.upgrade.lower() == b"websocket":
@@ -198,7 +207,7 @@ class Link(Port):
             app = call.unavailable
         if counts.on_request is not None:
             counts.on_request(counts.requests)
-        call.start(app, scope_, cycle, counts.running, shared.context.copy(), shared.plain_tasks)
+        task.start(app, scope_, cycle, counts.running, shared.context.copy(), shared.plain_tasks)
 
     # --- what the request under way asks of the wire ---
 
@@ -226,7 +235,7 @@ class Link(Port):
         self._cycle = None
         self._flush()
         self._codec.closing = True
-        if self._codec.until_close:
+        if self._codec.until_close():
             reset_on_close(self._transport)
             self._transport.abort()
         else:
@@ -286,11 +295,11 @@ class Link(Port):
             if codec.closing or self._left:
                 self._close()
                 return
-        if codec.crowded:
+        if codec.crowded():
             self._pause()
         elif self._paused and self._held <= HELD_FEW:
             self._resume()
-        self._wait(codec.waiting)
+        self._wait(codec.waiting())
 
     def _pause(self) -> None:
         if not self._paused:
@@ -302,7 +311,7 @@ class Link(Port):
         self._paused = False
         if self._transport is not None and not self._left:
             self._transport.resume_reading()
-            self._wait(self._codec.waiting)
+            self._wait(self._codec.waiting())
 
     def _close(self) -> None:
         """Say good-bye: at once if the peer has nothing more to say, else after hearing it out.
@@ -318,11 +327,11 @@ class Link(Port):
         self._transport.write_eof()
         self._wait(states.FOR_END)
 
-    def _refuse(self, fault: ProtocolFault, data: bytes) -> None:
+    def _refuse(self, fault: ProtocolFault) -> None:
         """Give the one answer that the fault carries, and end the connection."""
         cycle = self._cycle
         self._cycle = None
-        self._shared.refusals.tell(self.peer, fault, data)
+        self._shared.refusals.tell(self.peer, fault)
         answered = self._codec.fail(fault)
         if cycle is not None:
             cycle.gone()
@@ -387,11 +396,11 @@ class Link(Port):
             self._give_up("the client read nothing of its response in time")
         elif unwritten or self._waiting == states.FOR_END or self._waiting == states.FOR_REQUEST:
             self._abort_or_close(unwritten)
-        elif self._waiting == states.FOR_HEAD and not self._codec.begun:
+        elif self._waiting == states.FOR_HEAD and not self._codec.begun():
             transport.close()
         else:
             what = "head" if self._waiting == states.FOR_HEAD else "body"
-            self._refuse(ProtocolFault(f"the request's {what} did not come in time", 408), b"")
+            self._refuse(ProtocolFault(f"the request's {what} did not come in time", 408))
             self._flush()
             self._settle()
 
@@ -412,7 +421,7 @@ class Link(Port):
         self._draining = True
         if self._transport is None:
             return
-        if self._cycle is None and self._codec.idle:
+        if self._cycle is None and self._codec.idle():
             self._transport.close()
         elif self._cycle is None or self._cycle.state < http.BODY:
             pass  # `respond` will say `connection: close`

@@ -1,14 +1,20 @@
-"""Sets up logging: our own two loggers as a person at a terminal wants them, or whatever a dictConfig says."""
+"""Sets up logging: our own two loggers as a person at a terminal wants them, or whatever a dictConfig says.
+
+`portway` tells what happens, on standard error; `portway.access` has a line for each response, on standard
+output. Nothing that happens to these streams (a full disk, a closed pipe) may stop the server.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import logging.config
+import os
+import re
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from portway.errors import SettingsError
 
@@ -31,65 +37,200 @@ COLORS = {
 }
 PLAIN = "\x1b[0m"
 
+LOGGERS = ("portway", "portway.access")
+
+# What a terminal takes for a command: the control characters but for the tabulator and the line feed.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+# Lines that are kept until the turn of the loop ends; a burst beyond it is written in between.
+KEPT_MOST = 512
+
 
 class Formatter(logging.Formatter):
     """`INFO:     text`, in uvicorn's columns; coloured where `colors` says so."""
 
     def __init__(self, colors: bool = False) -> None:
         super().__init__("%(message)s")
-        self._heads = {level: self._head(level, colors) for level in LEVELS.values()}
+        self._colors = colors
 
     def format(self, record: logging.LogRecord) -> str:
-        head = self._heads.get(record.levelno) or self._head(record.levelno, False)
-        return head + super().format(record)
+        # An application may put into its exception what a client sent.
+        text = CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", super().format(record))
+        return self.head(record.levelno) + text
 
-    @staticmethod
-    def _head(level: int, colors: bool) -> str:
+    def head(self, level: int) -> str:
+        """What a line of this level begins with."""
         name = logging.getLevelName(level)
         space = " " * max(1, 9 - len(name))
-        return f"{COLORS.get(level, '')}{name}{PLAIN}:{space}" if colors else f"{name}:{space}"
+        color = COLORS.get(level) if self._colors else None
+        return f"{color}{name}{PLAIN}:{space}" if color else f"{name}:{space}"
 
 
-def set_up(level: str, config: str | None, colors: bool | None) -> None:
-    """Configure logging; SettingsError if the file cannot be used."""
+class Bare(Formatter):
+    """The text alone, for lines that have a form of their own."""
+
+    def head(self, level: int) -> str:
+        return ""
+
+
+class Lines(logging.Handler):
+    """Writes to a standard stream. Lines that are put are written by the next `flush` or record.
+
+    A stream that cannot be written to loses its lines, and no more: that is told once, on standard error.
+    """
+
+    def __init__(self, stream: TextIO | None, formatter: Formatter) -> None:
+        """`stream` is None if the process was started without one."""
+        super().__init__()
+        self.setFormatter(formatter)
+        self._formatter = formatter
+        self._stream = stream
+        self._head = formatter.head(logging.INFO)
+        self._kept: list[str] = []
+        self._failing = False
+
+    @property
+    def untouched(self) -> bool:
+        """Whether a record would be written as a line that is put."""
+        return self.formatter is self._formatter and not self.filters and self.level <= logging.INFO
+
+    def put(self, line: str) -> None:
+        """Keep a line of the level INFO, to be written in its order."""
+        self._kept.append(line)
+        if len(self._kept) >= KEPT_MOST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the lines that are kept."""
+        self.acquire()
+        try:
+            # Another thread, or what a signal interrupts, may add to them meanwhile.
+            size = len(self._kept)
+            if size:
+                text = "".join([f"{self._head}{line}\n" for line in self._kept[:size]])
+                del self._kept[:size]
+                self._write(text)
+        finally:
+            self.release()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """logging.Handler's."""
+        try:
+            text = self.format(record)
+        except Exception:
+            self.handleError(record)
+        else:
+            self.flush()
+            self._write(f"{text}\n")
+
+    def close(self) -> None:
+        """logging.Handler's; called when the process ends."""
+        self.flush()
+        if self._failing and self._stream is not None:
+            _lead_to_nowhere(self._stream)
+        super().close()
+
+    def _write(self, text: str) -> None:
+        stream = self._stream
+        if stream is None:
+            return
+        try:
+            try:
+                stream.write(text)
+            except UnicodeEncodeError:
+                stream.write(text.encode("ascii", "backslashreplace").decode())
+            stream.flush()
+            self._failing = False
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # full or broken; closed; in the midst of a write
+            self._fail(stream, error)
+
+    def _fail(self, stream: TextIO, error: Exception) -> None:
+        if isinstance(error, BrokenPipeError):  # nobody will ever read it
+            self._stream = None
+            _lead_to_nowhere(stream)
+        if not self._failing and stream is not sys.stderr:
+            self._failing = True
+            logging.getLogger("portway").error("The access log cannot be written: %s", error)
+
+
+def _lead_to_nowhere(stream: TextIO) -> None:
+    """What is still written here is dropped.
+
+    Else Python would fail to write out its buffer when it ends, and make the exit code 120 of it.
+    """
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):  # closed, or not a file
+        pass
+
+
+def set_up(level: str | None, config: str | None, colors: bool | None, bare: bool = False) -> None:
+    """Configure logging; SettingsError if the file cannot be used.
+
+    `level` of None leaves the levels to the file; `bare` access lines have no level before them.
+    """
     logging.addLevelName(TRACE, "TRACE")
     if config is not None:
         _by_file(Path(config))
     else:
-        _ours(colors)
-    logging.getLogger("portway").setLevel(LEVELS[level])
-    logging.getLogger("portway.access").setLevel(min(LEVELS[level], logging.INFO) if level != "critical" else 60)
+        _ours(sys.stderr, "portway", Formatter(_colors(sys.stderr, colors)))
+        _ours(sys.stdout, "portway.access", Bare() if bare else Formatter(_colors(sys.stdout, colors)))
+    if level is not None:
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(LEVELS[level])
 
 
-def _ours(colors: bool | None) -> None:
-    """Events to standard error, access lines to standard output, as uvicorn has them."""
-    for name, stream in (("portway", sys.stderr), ("portway.access", sys.stdout)):
-        logger = logging.getLogger(name)
-        handler = logging.StreamHandler(stream)
-        handler.setFormatter(Formatter(stream.isatty() if colors is None else colors))
-        logger.handlers[:] = [handler]
-        logger.propagate = False
+def flush() -> None:
+    """Write what is kept, for somebody who will not wait for the next turn of the loop."""
+    for name in LOGGERS:
+        for handler in logging.getLogger(name).handlers:
+            handler.flush()
+
+
+def _ours(stream: TextIO | None, name: str, formatter: Formatter) -> None:
+    logger = logging.getLogger(name)
+    logger.handlers[:] = [Lines(stream, formatter)]
+    logger.propagate = False
+
+
+def _colors(stream: TextIO | None, wanted: bool | None) -> bool:
+    if wanted is not None:
+        return wanted
+    return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")  # no-color.org
 
 
 def _by_file(path: Path) -> None:
     try:
         config = read(path)
         config.setdefault("version", 1)
+        # The loggers of an application that was imported first, and ours, are not for the file to silence.
+        config.setdefault("disable_existing_loggers", False)
         logging.config.dictConfig(config)
+    except SettingsError:
+        raise
     except OSError as error:
-        raise SettingsError(f"log_config: cannot read {path}: {error.strerror}") from None
-    except (ValueError, TypeError, AttributeError, ImportError) as error:
-        why = error.__cause__ or error
-        raise SettingsError(f"log_config: {path} is no dictConfig: {error} ({why})") from None
+        raise SettingsError(f"log_config: cannot read {path}: {error.strerror or error}") from None
+    except Exception as error:  # whatever a parser, or the handlers that the file names, may raise
+        why = f" ({error.__cause__})" if error.__cause__ else ""
+        raise SettingsError(f"log_config: {path} is no dictConfig: {error}{why}") from None
 
 
 def read(path: Path) -> dict[str, Any]:
     """The dict in a TOML, JSON or YAML file."""
     text = path.read_text("utf-8")
-    if path.suffix == ".json":
+    suffix = path.suffix.lower()
+    if suffix == ".json":
         return dict(json.loads(text))
-    if path.suffix in (".yaml", ".yml"):
-        import yaml  # an extra: portway[yaml]
-
+    if suffix in (".yaml", ".yml"):
+        try:
+            import yaml
+        except ImportError:
+            raise SettingsError(f"log_config: {path} is YAML; pip install portway[yaml]") from None
         return dict(yaml.safe_load(text))
     return tomllib.loads(text)

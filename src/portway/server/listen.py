@@ -86,9 +86,14 @@ def url(sock: socket.socket) -> str:
     return f"http://{host}:{name[1]}"
 
 
-def close(sock: socket.socket) -> None:
-    """Close it; a Unix socket's path goes with it."""
-    path = sock.getsockname() if sock.family == getattr(socket, "AF_UNIX", None) else ""
+def path_of(sock: socket.socket) -> str:
+    """Where a Unix socket stands; empty for all others."""
+    return os.fsdecode(sock.getsockname()) if sock.family == getattr(socket, "AF_UNIX", None) else ""
+
+
+def close(sock: socket.socket, path: str | None = None) -> None:
+    """Close it; a Unix socket's path goes with it. One that was closed already has to be told its `path`."""
+    path = path_of(sock) if path is None else path
     sock.close()
     if path:
         with contextlib.suppress(OSError):

@@ -78,6 +78,7 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self.sockets = list(sockets)
+        paths = [listen.path_of(sock) for sock in sockets]  # asked now: the loop closes them as it drains
         plan = self._plan
         lifespan = Lifespan(self._app, plan.lifespan, plan.startup, plan.shutdown)
         clock = Clock(self._loop, plan.preamble, plan.dated)
@@ -97,8 +98,8 @@ class Service:
         finally:
             clock.stop()
             self.started = False
-            for sock in self.sockets:
-                listen.close(sock)
+            for sock, path in zip(self.sockets, paths, strict=True):
+                listen.close(sock, path)
 
     def stop(self, force: bool = False) -> None:
         """End in good order: finish what is under way, within the grace. With `force`, without any grace.

@@ -3,6 +3,8 @@ cimport cython
 cdef Py_ssize_t UNKNOWN
 
 
+@cython.final
+@cython.no_gc
 @cython.freelist(16)
 cdef class Head:
     cdef readonly Py_ssize_t stream
@@ -20,7 +22,11 @@ cdef class Head:
     cdef public bint te_trailers
     cdef public bytes upgrade
 
+    cpdef object begin(self, Py_ssize_t stream)
 
+
+@cython.final
+@cython.no_gc
 @cython.freelist(16)
 cdef class Body:
     cdef readonly Py_ssize_t stream
@@ -28,6 +34,8 @@ cdef class Body:
     cdef readonly bint end
 
 
+@cython.final
+@cython.no_gc
 cdef class Reset:
     cdef readonly Py_ssize_t stream
     cdef readonly str reason

@@ -9,10 +9,11 @@ class ProtocolFault(PortwayError):
     """The peer broke the protocol, or a limit; `receive` of a codec raises it, and nothing else does.
 
     `status` is the HTTP status of the refusal; the text is what was wrong, in one line for a person,
-    without a byte of the peer's in it (what it sent is shown by the log, escaped).
+    without a byte of the peer's in it. `seen` are the first bytes of what was wrong, for the log alone.
     """
 
     def __init__(self, text: str, status: int = 400) -> None:
         super().__init__(text)
         self.text = text
         self.status = status
+        self.seen = b""

@@ -14,7 +14,6 @@ cdef object TE
 cdef frozenset DECIDING
 cdef set HOSTS
 cdef int HOSTS_KEPT
-cdef Py_ssize_t LENGTH_DIGITS
 
 cdef int PLAIN
 cdef int IS_LENGTH
@@ -28,13 +27,15 @@ cdef int SPELLINGS_KEPT
 cdef Py_ssize_t NO_LENGTH
 
 
-@cython.locals(hosts=int, lengths=int, coded=bint, wants_upgrade=bint, pair=tuple, name=bytes, value=bytes)
+@cython.locals(hosts=int, lengths=int, coded=bint, pair=tuple, name=bytes, value=bytes)
 cpdef object judge(Head head, bint old)
 
 cpdef object check_host(bytes value)
 cpdef Py_ssize_t content_length(bytes value) except -1
 
 
+@cython.final
+@cython.no_gc
 @cython.freelist(16)
 cdef class Outgoing:
     cdef readonly list pairs
@@ -43,10 +44,12 @@ cdef class Outgoing:
     cdef readonly bint dated
     cdef readonly bint served
 
+    cpdef object begin(self)
     cpdef object drop_length(self)
 
 
 @cython.locals(checked=Outgoing, pairs=list, size=Py_ssize_t)
 cpdef Outgoing outgoing(object headers)
 
+@cython.locals(length=Py_ssize_t)
 cdef object _length(Outgoing checked, bytes name, bytes value)

@@ -40,9 +40,6 @@ DECIDING = FORWARDED | {HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, EXP
 # RFC 9112 §7: what a sender may know and this server does not decode, as against what is no coding.
 _OTHER_CODINGS = frozenset((b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip", b"identity"))
 
-# 18 digits are below 2**63: the number fits every counter that it will meet.
-LENGTH_DIGITS = 18
-
 # Hosts that were found well-formed; emptied when full, so that a peer cannot make it grow.
 HOSTS: set[bytes] = set()
 HOSTS_KEPT = 256
@@ -57,7 +54,7 @@ def judge(head: Head, old: bool) -> None:
     lengths = 0
     coded = False
     upgrade = None
-    wants_upgrade = False
+    connection = None
     head.close = old
     for pair in head.headers:
         name = pair[0]
@@ -68,7 +65,7 @@ def judge(head: Head, old: bool) -> None:
             hosts += 1
             check_host(value)
         elif name is CONNECTION:
-            wants_upgrade = _persistence(head, value, old) or wants_upgrade
+            connection = value if connection is None else connection + b"," + value
         elif name is CONTENT_LENGTH:
             lengths += 1
             head.length = content_length(value)
@@ -91,7 +88,7 @@ def judge(head: Head, old: bool) -> None:
         if lengths:
             raise ProtocolFault("Content-Length and Transfer-Encoding exclude each other")
         head.length = events.UNKNOWN
-    if wants_upgrade and not old:
+    if connection is not None and _persistence(head, connection, old) and not old:
         head.upgrade = upgrade
     head.end = head.length == 0
     head.expect = head.expect and not head.end
@@ -110,13 +107,14 @@ def check_host(value: bytes) -> None:
 
 def content_length(value: bytes) -> int:
     """The number; RFC 9110 §8.6 allows digits and nothing else."""
-    if not value.isdigit() or len(value) > LENGTH_DIGITS:
+    length = scan.decimal(value)
+    if length < 0:
         raise ProtocolFault("the Content-Length is not a decimal number of reasonable size")
-    return int(value)
+    return length
 
 
 def _persistence(head: Head, value: bytes, old: bool) -> bool:
-    """Apply a Connection header (RFC 9112 §9.3); whether it names `upgrade`."""
+    """Apply all that the Connection headers say (RFC 9112 §9.3); whether they name `upgrade`."""
     if value == b"keep-alive":  # nearly always
         options = [value]
     else:
@@ -136,8 +134,9 @@ def _check_coding(value: bytes, again: bool, old: bool) -> None:
         raise ProtocolFault("there is more than one Transfer-Encoding header")
     if value.lower() == b"chunked":
         return
-    codings = _tokens(value)
-    if codings and all(coding in _OTHER_CODINGS for coding in codings if coding != b"chunked"):
+    # RFC 9112 §6.3: without chunked as the last coding the length cannot be told, which is 400.
+    *others, last = _tokens(value)
+    if last == b"chunked" and others and all(coding in _OTHER_CODINGS for coding in others):
         raise ProtocolFault("no transfer coding but chunked is understood here", 501)
     raise ProtocolFault("the Transfer-Encoding is not chunked")
 
@@ -191,6 +190,10 @@ class Outgoing:
     __slots__ = ("close", "dated", "length", "pairs", "served")
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """What `__init__` does; see `events.Head.begin`."""
         self.pairs: list[tuple[bytes, bytes]] = []
         self.length = NO_LENGTH
         self.close = False
@@ -205,7 +208,8 @@ class Outgoing:
 
 def outgoing(headers: Iterable[Iterable[bytes]]) -> Outgoing:
     """Check the headers that an application sends; MessageError says which one is wrong, and how."""
-    checked = Outgoing()
+    checked = Outgoing.__new__(Outgoing)
+    checked.begin()
     pairs = checked.pairs
     for pair in headers:
         name, value = pair
@@ -233,9 +237,9 @@ def outgoing(headers: Iterable[Iterable[bytes]]) -> Outgoing:
 
 
 def _length(checked: Outgoing, name: bytes, value: bytes) -> None:
-    if not value.isdigit() or len(value) > LENGTH_DIGITS:
+    length = scan.decimal(value)
+    if length < 0:
         raise MessageError(f"the content-length must be a decimal number, and is {value[:80]!r}")
-    length = int(value)
     if checked.length != NO_LENGTH:
         if checked.length != length:
             raise MessageError(f"there are two content-length headers: {checked.length} and {length}")

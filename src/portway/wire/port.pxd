@@ -1,6 +1,9 @@
+cimport cython
+
 from portway.wire.fields cimport Outgoing
 
 
+@cython.final
 cdef class Limits:
     cdef readonly Py_ssize_t line
     cdef readonly Py_ssize_t head

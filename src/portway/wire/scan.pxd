@@ -32,6 +32,16 @@ cpdef Py_ssize_t find_by_loop(bytes data, unsigned char char, Py_ssize_t at, Py_
 
 cpdef Py_ssize_t find_by_method(bytes data, unsigned char char, Py_ssize_t at, Py_ssize_t stop) except -1
 
+cdef Py_ssize_t DIGITS_MOST
+cdef Py_ssize_t NO_NUMBER
+
+cpdef Py_ssize_t decimal(bytes data) except -2
+
+@cython.locals(view="const unsigned char *", size=Py_ssize_t, number=Py_ssize_t, i=Py_ssize_t, digit="unsigned char")
+cpdef Py_ssize_t decimal_by_loop(bytes data) except -2
+
+cpdef Py_ssize_t decimal_by_method(bytes data) except -2
+
 cpdef bytes name(bytes data, Py_ssize_t at, Py_ssize_t stop)
 
 @cython.locals(view="const unsigned char *", known="const unsigned char *", mixed="unsigned int", i=Py_ssize_t, found=bytes)

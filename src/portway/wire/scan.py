@@ -97,6 +97,38 @@ def find_by_method(data: bytes, char: int, at: int, stop: int) -> int:
     return stop if found < 0 else found
 
 
+# 18 digits are below 2**63: the number fits every counter that it will meet.
+DIGITS_MOST = 18
+NO_NUMBER = -1
+
+
+def decimal(data: bytes) -> int:
+    """The number that these digits are; NO_NUMBER if there is none, anything else, or more than DIGITS_MOST."""
+    if COMPILED:
+        return decimal_by_loop(data)
+    return decimal_by_method(data)
+
+
+def decimal_by_loop(data: bytes) -> int:
+    view = data
+    size = len(data)
+    if size == 0 or size > DIGITS_MOST:
+        return NO_NUMBER
+    number = 0
+    for i in range(size):
+        digit = view[i]
+        if digit < 0x30 or digit > 0x39:
+            return NO_NUMBER
+        number = number * 10 + (digit - 0x30)
+    return number
+
+
+def decimal_by_method(data: bytes) -> int:
+    if not data.isdigit() or len(data) > DIGITS_MOST:
+        return NO_NUMBER
+    return int(data)
+
+
 # Names seen often enough to be kept: their bytes objects are shared, so that a request of known
 # headers allocates no name and the verdicts in `fields` compare by identity.
 _KNOWN = (

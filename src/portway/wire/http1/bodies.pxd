@@ -16,6 +16,7 @@ cdef unsigned char NO_DIGIT
 cdef const unsigned char* HEX
 
 
+@cython.final
 cdef class Chunked:
     cdef Limits limits
     cdef int state

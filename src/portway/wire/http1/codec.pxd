@@ -10,8 +10,10 @@ from portway.wire.port cimport Limits
 cdef Py_ssize_t EMPTY_LINES
 cdef Py_ssize_t PIPELINE
 cdef Py_ssize_t DRAIN
+cdef Py_ssize_t SEEN
 
 
+@cython.final
 cdef class Codec:
     cdef Limits _limits
     cdef Preamble _preamble
@@ -25,6 +27,7 @@ cdef class Codec:
     cdef Py_ssize_t _left
     cdef bodies.Chunked _chunked
     cdef bint _unread
+    cdef int _empty
     cdef readonly Py_ssize_t requests
     cdef public bint closing
     cdef readonly bint heard
@@ -35,7 +38,14 @@ cdef class Codec:
     cpdef list eof(self)
     cpdef object unread(self)
     cpdef bint turn(self) except -1
-    cdef list _keep_more(self, bytes data)
+    cpdef int waiting(self) except -1
+    cpdef bint crowded(self) except -1
+    cpdef bint idle(self) except -1
+    cpdef bint begun(self) except -1
+    cpdef bint until_close(self) except -1
+
+    @cython.locals(most=Py_ssize_t)
+    cdef bint _keeps(self, bytes data) except -1
 
     @cython.locals(head=events.Head)
     cdef Py_ssize_t _receive_head(self, bytes data, Py_ssize_t at, list found) except -1
@@ -58,5 +68,6 @@ cdef class Codec:
     cpdef object body(self, bytes data, bint end)
     cpdef object trailers(self, Outgoing outgoing)
     cpdef bint fail(self, object fault) except -1
+    cdef bint _costly(self) except -1
     cdef object _settle_persistence(self, events.Head head, Outgoing outgoing, int framing, bint end)
     cdef object _write_framing(self, int framing, bytes body, bint end, int status)

@@ -24,6 +24,9 @@ PIPELINE = 16 * 1024
 # The rest of an unread body that is worth reading to keep the connection.
 DRAIN = 64 * 1024
 
+# The first bytes of what was wrong, for the log.
+SEEN = 64
+
 
 class Codec:
     """One connection's server side.
@@ -33,9 +36,8 @@ class Codec:
     """
 
     __slots__ = (
-        "_chunked", "_framing", "_head", "_kept", "_left", "_limits", "_old", "_ours", "_out", "_preamble",
-        "_theirs", "_unread", "closing",
-        "heard", "requests",
+        "_chunked", "_empty", "_framing", "_head", "_kept", "_left", "_limits", "_old", "_ours", "_out",
+        "_preamble", "_theirs", "_unread", "closing", "heard", "requests",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, preamble: Preamble) -> None:
@@ -50,6 +52,7 @@ class Codec:
         self._framing = encode.NOTHING
         self._left = 0
         self._chunked: bodies.Chunked | None = None
+        self._empty = 0
         self._unread = False
         self.requests = 0
         self.closing = False
@@ -65,25 +68,29 @@ class Codec:
         """Take bytes of the peer, or none to read on in what was kept; ProtocolFault if they are wrong."""
         found: list[Event] = []
         if self._kept:
-            if data and self._theirs == states.HEAD and b"\n" not in data:
-                return self._keep_more(data)
+            if data and self._keeps(data):
+                return found
             data = self._kept + data
             self._kept = b""
-        at = 0
+        at = begin = 0
         stop = len(data)
-        while at < stop:
-            begin = at
-            if self._theirs == states.HEAD:
-                at = self._receive_head(data, at, found)
-            elif self._theirs == states.BODY:
-                at = self._receive_body(data, at, found)
-            elif self._theirs == states.CHUNKS:
-                at = self._receive_chunks(data, at, found)
-            elif self._theirs == states.CLOSED:
-                return found
-            if at == begin:
-                self._kept = data[at:] if at else data
-                break
+        try:
+            while at < stop:
+                begin = at
+                if self._theirs == states.HEAD:
+                    at = self._receive_head(data, at, found)
+                elif self._theirs == states.BODY:
+                    at = self._receive_body(data, at, found)
+                elif self._theirs == states.CHUNKS:
+                    at = self._receive_chunks(data, at, found)
+                elif self._theirs == states.CLOSED:
+                    return found
+                if at == begin:
+                    self._kept = data[at:] if at else data
+                    break
+        except ProtocolFault as fault:
+            fault.seen = data[begin : begin + SEEN]
+            raise
         return found
 
     def eof(self) -> list[Event]:
@@ -94,7 +101,7 @@ class Codec:
             self.closing = True
         if whole:
             return []
-        lost = self._theirs != states.HEAD and not self._unread
+        lost = (self._theirs == states.BODY or self._theirs == states.CHUNKS) and not self._unread
         self._theirs = states.CLOSED
         self._kept = b""
         return [events.Reset(self.requests, "the client closed the connection within its request")] if lost else []
@@ -106,7 +113,8 @@ class Codec:
     def turn(self) -> bool:
         """The response is sent: turn to the next request. Whether there are bytes of it already."""
         self._ours = states.IDLE
-        if self.closing:
+        if self.closing or self._costly():
+            self.closing = True
             self.heard = self._theirs == states.FINISHED and not self._kept
             self._theirs = states.CLOSED
             self._kept = b""
@@ -116,7 +124,6 @@ class Codec:
             self._unread = True
         return bool(self._kept)
 
-    @property
     def waiting(self) -> int:
         """Which of the waits in `states` the connection is in."""
         if self._theirs == states.HEAD:
@@ -125,34 +132,39 @@ class Codec:
             return states.FOR_END
         return states.FOR_US if self._theirs == states.FINISHED else states.FOR_BODY
 
-    @property
     def crowded(self) -> bool:
         """So much is kept unread that no more should come."""
         return len(self._kept) > PIPELINE and self._theirs == states.FINISHED
 
-    @property
     def idle(self) -> bool:
         """Between requests: no response is owed, and nothing of a request has come."""
         return self._ours == states.IDLE and self._theirs == states.HEAD and not self._kept
 
-    @property
     def begun(self) -> bool:
         """Whether anything of a request has come that is not answered yet."""
         return bool(self._kept) or self._theirs != states.HEAD
 
-    @property
     def until_close(self) -> bool:
         """Whether the end of the connection is what ends the response under way (HTTP/1.0)."""
         return self._framing == encode.CLOSE
 
-    def _keep_more(self, data: bytes) -> list[Event]:
-        """The rest of a head is still not here: a head is read again only when a line of it has ended."""
-        if len(self._kept) + len(data) > self._limits.head:
-            raise ProtocolFault("the header section is larger than is accepted here", 431)
+    def _keeps(self, data: bytes) -> bool:
+        """Keep bytes that end no line of a head or of trailers, and read on only when one has ended.
+
+        Else whoever sends single bytes would make us read what is there again for each of them.
+        """
+        if b"\n" in data:
+            return False
+        if self._theirs == states.HEAD:
+            most = self._limits.head if b"\n" in self._kept else self._limits.line
+        elif self._theirs == states.CHUNKS and self._chunked.state == bodies.TRAILERS:  # type: ignore[union-attr]
+            most = self._limits.head
+        else:
+            return False
+        if len(self._kept) + len(data) > most:
+            return False
         self._kept += data
-        if b"\n" not in self._kept and len(self._kept) > self._limits.line:
-            raise ProtocolFault("the request line is longer than is accepted here", 414)
-        return []
+        return True
 
     def _receive_head(self, data: bytes, at: int, found: list[Event]) -> int:
         if data[at] == 0x0D:
@@ -163,6 +175,7 @@ class Codec:
         if head is None:
             return at
         self.requests += 1
+        self._empty = 0
         self._head = head
         self._ours = states.OWED
         self._unread = False
@@ -179,10 +192,10 @@ class Codec:
         return head.after
 
     def _skip_empty_lines(self, data: bytes, at: int) -> int:
-        begin = at
         while data[at : at + 2] == b"\r\n":
             at += 2
-            if at - begin > EMPTY_LINES:
+            self._empty += 2
+            if self._empty > EMPTY_LINES:
                 raise ProtocolFault("there are empty lines where a request should begin")
         if data[at : at + 1] == b"\r" and len(data) > at + 1:
             raise ProtocolFault("a carriage return stands alone, without a line feed")
@@ -251,10 +264,10 @@ class Codec:
         if outgoing.length == fields.NO_LENGTH:
             self._write_framing(framing, body, end, status)
         if self.closing:
-            out.append(b"connection: close\r\n")
+            out.append(b"\r\nconnection: close")
         elif self._old:
-            out.append(b"connection: keep-alive\r\n")
-        out.append(encode.CRLF)
+            out.append(b"\r\nconnection: keep-alive")
+        out.append(encode.END)
         self._framing = framing
         self._ours = states.SENDING
         self.body(body, end)
@@ -266,7 +279,7 @@ class Codec:
         self._out.append(encode.status_line(status))
         if outgoing is not None:
             encode.write_fields(self._out, outgoing)
-        self._out.append(encode.CRLF)
+        self._out.append(encode.END)
         if status == 100:
             self._head.expect = False
 
@@ -285,20 +298,21 @@ class Codec:
     def trailers(self, outgoing: Outgoing) -> None:
         """Queue the trailer section and end the response; only the chunked coding can carry it."""
         if self._framing == encode.CHUNKED:
-            self._out.append(b"0\r\n")
+            self._out.append(b"0")
             encode.write_fields(self._out, outgoing)
-            self._out.append(encode.CRLF)
+            self._out.append(encode.END)
         self._ours = states.SENT
 
     def fail(self, fault: ProtocolFault) -> bool:
         """Queue the refusal, if one can still be given; nothing more is read. Whether one was queued."""
-        possible = self._ours == states.IDLE or self._ours == states.OWED
+        # IDLE within a body: its response is out already, and a second one would pass for the next.
+        possible = self._ours == states.OWED or (self._ours == states.IDLE and self._theirs == states.HEAD)
         if possible:
             text = fault.text.encode() + b"\n"
             method = "" if self._head is None or self._ours == states.IDLE else self._head.method
             self._out.append(self._preamble.lines(fault.status))
-            self._out.append(b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(text))
-            self._out.append(b"connection: close\r\n\r\n")
+            self._out.append(b"\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d" % len(text))
+            self._out.append(b"\r\nconnection: close\r\n\r\n")
             if method != "HEAD":
                 self._out.append(text)
         self._theirs = states.CLOSED
@@ -314,12 +328,16 @@ class Codec:
         elif head.expect:
             # 100 was never sent: whether the body follows is the client's choice (RFC 9110 §10.1.1).
             self.closing = True
-        elif end and (self._theirs == states.CHUNKS or (self._theirs == states.BODY and self._left > DRAIN)):
+        elif end and self._costly():
             self.closing = True
+
+    def _costly(self) -> bool:
+        """Whether what is left of the request is too much to be read for nothing."""
+        return self._theirs == states.CHUNKS or (self._theirs == states.BODY and self._left > DRAIN)
 
     def _write_framing(self, framing: int, body: bytes, end: bool, status: int) -> None:
         if framing == encode.CHUNKED:
-            self._out.append(b"transfer-encoding: chunked\r\n")
+            self._out.append(b"\r\ntransfer-encoding: chunked")
         elif framing == encode.LENGTH or (body and end and status != 204 and status != 304):
             # Also for HEAD: the length that GET would have had, if the application showed it.
-            self._out.append(b"content-length: %d\r\n" % len(body))
+            self._out.append(b"\r\ncontent-length: %d" % len(body))

@@ -8,11 +8,14 @@ cdef int LENGTH
 cdef int CHUNKED
 cdef int CLOSE
 cdef bytes CRLF
-cdef bytes COLON
+cdef bytes END
+cdef dict LINE_BEGINS
+cdef int LINE_BEGINS_KEPT
 cdef bytes LAST_CHUNK
 cdef dict PHRASES
 
 
+@cython.final
 cdef class Preamble:
     cdef bytes _server
     cdef bytes _extra
@@ -28,7 +31,7 @@ cpdef bytes status_line(int status)
 cpdef bint bodiless(int status, str method) except -1
 cpdef int framing(Outgoing headers, bint old, bint end) except -1
 
-@cython.locals(pair=tuple)
+@cython.locals(pair=tuple, begin=bytes)
 cpdef object write_fields(list out, Outgoing headers)
 
 cpdef object write_chunk(list out, bytes data)

@@ -14,7 +14,7 @@ CHUNKED = 2
 CLOSE = 3
 
 CRLF = b"\r\n"
-COLON = b": "
+END = b"\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -28,19 +28,19 @@ class Preamble:
     __slots__ = ("_date", "_extra", "_known", "_server")
 
     def __init__(self, server: bytes = b"", extra: bytes = b"") -> None:
-        """`server` is the value of the Server header, or empty; `extra` are whole lines to add to each."""
-        self._server = b"server: " + server + CRLF if server else b""
+        """`server` is the value of the Server header, or empty; `extra` are lines to add, each after its CRLF."""
+        self._server = CRLF + b"server: " + server if server else b""
         self._extra = extra
         self._date = b""
         self._known: dict[int, bytes] = {}
 
     def renew(self, date: bytes) -> None:
         """Take the time, as an IMF-fixdate (RFC 9110 §5.6.7), or nothing to send no Date."""
-        self._date = b"date: " + date + CRLF if date else b""
+        self._date = CRLF + b"date: " + date if date else b""
         self._known.clear()
 
     def lines(self, status: int) -> bytes:
-        """The status line, Date, Server and the configured headers."""
+        """The status line, Date, Server and the configured headers; the CRLF of the last one is still to come."""
         known = self._known.get(status)
         if known is None:
             known = status_line(status) + self._date + self._server + self._extra
@@ -55,7 +55,7 @@ class Preamble:
 
 
 def status_line(status: int) -> bytes:
-    return b"HTTP/1.1 %d %b\r\n" % (status, PHRASES.get(status, b""))
+    return b"HTTP/1.1 %d %b" % (status, PHRASES.get(status, b""))
 
 
 def bodiless(status: int, method: str) -> bool:
@@ -71,12 +71,26 @@ def framing(headers: Outgoing, old: bool, end: bool) -> int:
     return CLOSE if old else CHUNKED
 
 
+# `name: `, by name: two pieces for a header instead of four. Emptied when full.
+LINE_BEGINS: dict[bytes, bytes] = {}
+LINE_BEGINS_KEPT = 1024
+
+
 def write_fields(out: list[bytes], headers: Outgoing) -> None:
+    """Each field line as a CRLF that ends the line before, then name and value."""
     for pair in headers.pairs:
-        out.append(pair[0])
-        out.append(COLON)
+        begin = LINE_BEGINS.get(pair[0])
+        if begin is None:
+            begin = line_begin(pair[0])
+        out.append(begin)
         out.append(pair[1])
-        out.append(CRLF)
+
+
+def line_begin(name: bytes) -> bytes:
+    if len(LINE_BEGINS) >= LINE_BEGINS_KEPT:
+        LINE_BEGINS.clear()
+    begin = LINE_BEGINS[name] = CRLF + name + b": "
+    return begin
 
 
 def write_chunk(out: list[bytes], data: bytes) -> None:

@@ -13,6 +13,7 @@ cdef unsigned char SLASH
 cdef unsigned char QUESTION
 cdef dict METHODS
 cdef Py_ssize_t UNFINISHED
+cdef Py_ssize_t VERSION_SIZE
 
 @cython.locals(
     view="const unsigned char *", stop=Py_ssize_t, begin=Py_ssize_t, start=Py_ssize_t, end=Py_ssize_t,

@@ -21,6 +21,9 @@ QUESTION = 0x3F
 # RFC 9112 §3: a method longer than any that is known is answered with 501.
 METHOD_SIZE = 32
 
+# What follows the target on its line: a space and "HTTP/1.1".
+VERSION_SIZE = 9
+
 METHODS = {
     name.encode(): name
     for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "REPORT")
@@ -37,7 +40,8 @@ def read_head(data: bytes, at: int, stream: int, limits: Limits) -> Head | None:
 
     at = scan.token(data, at, stop)
     if at == stop:
-        return unfinished_line(data, begin, limits)
+        check_method_size(at - begin)
+        return None
     if view[at] != SP or at == begin:
         raise strange_start(data, begin, at)
     method = METHODS.get(view[begin:at])
@@ -46,14 +50,14 @@ def read_head(data: bytes, at: int, stream: int, limits: Limits) -> Head | None:
 
     start = at + 1
     at = scan.target(data, start, stop)
+    if at - begin + VERSION_SIZE > limits.line:
+        raise ProtocolFault("the request line is longer than is accepted here", 414)
     if at == stop:
-        return unfinished_line(data, begin, limits)
+        return None
     if view[at] != SP or at == start:
         raise bad_target(data, start, at)
 
-    # The version and its CRLF are ten bytes: " HTTP/1.1" and then CR LF.
-    if at - begin > limits.line:
-        raise ProtocolFault("the request line is longer than is accepted here", 414)
+    # The version and its CRLF are eleven bytes: " HTTP/1.1" and then CR LF.
     if stop - at < 11:
         check_unfinished_version(data, at + 1)
         return None
@@ -66,7 +70,8 @@ def read_head(data: bytes, at: int, stream: int, limits: Limits) -> Head | None:
     if old:
         old = is_old(data, at + 1)
 
-    head = Head(stream)
+    head = Head.__new__(Head)
+    head.begin(stream)
     at = read_fields(data, at + 11, begin, limits, head.headers)
     if at == UNFINISHED:
         return None
@@ -91,12 +96,14 @@ def read_fields(data: bytes, at: int, begin: int, limits: Limits, pairs: list[tu
     """Read field lines to `pairs`, up to and with the empty line; where that ends, or UNFINISHED."""
     view = data
     stop = len(data)
+    if stop - begin > limits.head:
+        stop = begin + limits.head
     count = 0
     while at < stop and view[at] != CR:
         start = at
         at = scan.token(data, at, stop)
         if at == stop:
-            return unfinished_fields(stop - begin, limits)
+            return unfinished_fields(len(data) - begin, limits)
         if view[at] != COLON or at == start:
             raise bad_name(view[at], at == start)
         name = scan.name(data, start, at)
@@ -106,7 +113,9 @@ def read_fields(data: bytes, at: int, begin: int, limits: Limits, pairs: list[tu
         start = at
         at = scan.text(data, at, stop)
         if at + 1 >= stop:
-            return unfinished_fields(stop - begin, limits)
+            if at < stop and view[at] != CR:
+                raise bad_value(view[at])
+            return unfinished_fields(len(data) - begin, limits)
         if view[at] != CR or view[at + 1] != LF:
             raise bad_value(view[at])
         end = at
@@ -118,47 +127,40 @@ def read_fields(data: bytes, at: int, begin: int, limits: Limits, pairs: list[tu
         pairs.append((name, view[start:end]))
         at += 2
     if at + 1 >= stop:
-        return unfinished_fields(stop - begin, limits)
+        return unfinished_fields(len(data) - begin, limits)
     if view[at + 1] != LF:
         raise ProtocolFault("a carriage return stands alone, without a line feed")
-    if at + 2 - begin > limits.head:
-        raise too_large()
     return at + 2
 
 
 # --- what is rare: it may be slow, and must be clear ---
 
 
-def unfinished_line(data: bytes, begin: int, limits: Limits) -> None:
-    """The request line has no end yet: None if it still may get one."""
-    if len(data) - begin > limits.line:
-        raise ProtocolFault("the request line is longer than is accepted here", 414)
-
-
 def unfinished_fields(size: int, limits: Limits) -> int:
     if size > limits.head:
-        raise too_large()
+        raise ProtocolFault("the header section is larger than is accepted here", 431)
     return UNFINISHED
 
 
-def too_large() -> ProtocolFault:
-    return ProtocolFault("the header section is larger than is accepted here", 431)
+def check_method_size(size: int) -> None:
+    if size > METHOD_SIZE:
+        raise ProtocolFault("the method is longer than any that is known", 501)
 
 
 def strange_start(data: bytes, begin: int, at: int) -> ProtocolFault:
-    if looks_like_tls(data[begin:]):
+    check_method_size(at - begin)
+    if looks_like_tls(data[begin : begin + 2]):
         return ProtocolFault("this port speaks plain HTTP, and what came is the start of TLS (https)")
     return ProtocolFault("the request line does not begin with a method and a space")
 
 
-def looks_like_tls(data: bytes) -> bool:
-    """RFC 8446 §5.1: a handshake record (22), version 3.x."""
-    return len(data) > 1 and data[0] == 0x16 and data[1] == 0x03
+def looks_like_tls(start: bytes) -> bool:
+    """RFC 8446 §5.1: a handshake record (22), version 3.x, of which the second byte may not be here yet."""
+    return start == b"\x16\x03" or start == b"\x16"
 
 
 def rare_method(data: bytes, begin: int, at: int) -> str:
-    if at - begin > METHOD_SIZE:
-        raise ProtocolFault("the method is longer than any that is known", 501)
+    check_method_size(at - begin)
     method = data[begin:at].decode("ascii").upper()  # ASGI 13
     if method == "CONNECT":
         raise ProtocolFault("CONNECT is for proxies, and this is none", 501)
@@ -190,7 +192,7 @@ def is_old(data: bytes, at: int) -> bool:
 
 
 def bad_version(rest: bytes) -> ProtocolFault:
-    if b"\n" in rest and not rest.split(b"\n")[0].endswith(b"\r"):
+    if grammar.http_version.match(rest) and rest[8:9] == b"\n":
         return ProtocolFault("a line feed stands alone, without a carriage return before it")
     return ProtocolFault("the request line does not end in an HTTP version")
 
@@ -222,11 +224,17 @@ def other_forms(head: Head, target: bytes) -> None:
     if match is None:
         raise ProtocolFault("the request target is neither a path nor an absolute http URI")
     authority, rest = match.groups()
-    if not authority or b"@" in authority:
+    # RFC 9110 §4.2.1, §4.2.4: an http URI without a host is invalid, and one with userinfo a trap.
+    if authority.startswith(b":") or b"@" in authority:
         raise ProtocolFault("the authority of the request target must be a host with an optional port")
     fields.check_host(authority)
     path, _, head.query = rest.partition(b"?")
     head.path = path or (b"*" if head.method == "OPTIONS" and not head.query else b"/")
     # RFC 9112 §3.2.2: the Host field is ignored, and replaced by what the target says. All of them stay
-    # in the list, so that a missing or second one is still refused.
+    # in the list, so that a missing or second one is still refused, and §3.2: so is an invalid one.
+    hosts = [value for name, value in head.headers if name == b"host"]
+    for value in hosts:
+        fields.check_host(value)
+    if not hosts and head.version == "1.0":
+        head.headers.insert(0, (fields.HOST, authority))
     head.headers[:] = [(name, authority if name == b"host" else value) for name, value in head.headers]
