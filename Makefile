@@ -11,7 +11,7 @@ newest_python = $(shell for python in $(PYTHONS); do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 # What examples/hello imports beyond Portway.
-HELLO_NEEDS := fastapi python-multipart
+HELLO_NEEDS := fastapi
 # Debian packages that the tests need.
 APT_PACKAGES ?=
 # Two processes for two cores; the tests share nothing.
@@ -74,7 +74,7 @@ bench: $(VENV)/.test $(VENV)/.built ## measure Portway against its peers (takes 
 
 docs: $(VENV)/.docs ## build the documentation into site/
 	@echo "building site/ …"
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
+	@PORTWAY_PURE=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
 
 build: $(VENV)/.built ## compile the hot modules in place
 	@:

@@ -20,7 +20,7 @@ BELOW: dict[str, set[str]] = {
     "wire": {"errors"},
     "asgi": {*GROUND, "wire"},
     "link": {*GROUND, "asgi", "wire"},
-    "server": {*GROUND, "link", "asgi"},
+    "server": {*GROUND, "link", "asgi", "wire"},
     "workers": {"errors", "types"},
     "wsgi": {"errors", "types"},
     "channels": {"errors", "types"},
@@ -32,6 +32,7 @@ BELOW: dict[str, set[str]] = {
     "migrate": {"errors", "types", "probe", "observe", "wsgi"},
     "config": {"errors"},
     "testing": {"probe"},
+    "pytest_plugin": {"testing"},
     "cli": {"errors", "boot", "config", "conform", "migrate", "target", "_modes", "__init__"},
     "__main__": {"cli"},
 }

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import platform
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from importlib import metadata
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import portway
 from portway import _modes
 from portway.asgi.forwarded import Trust
-from portway.config import Address, Fd, Unix, addresses, check
-from portway.config.settings import Settings
-from portway.errors import BindError, LifespanFailed, PortwayError, SettingsError
+from portway.config import Address, Fd, Peers, Settings, Unix, addresses, catalogue, check, parse_peers
+from portway.config.check import value
+from portway.errors import BindError, LifespanFailed, SettingsError
 from portway.hooks import Hooks, together
 from portway.link.context import Deadlines
 from portway.observe import logs
@@ -31,11 +36,16 @@ from portway.wire.port import Limits
 
 log = logging.getLogger("portway")
 
-# Exit codes. 2 is click's for a wrong call; 3 is uvicorn's for an application that does not start.
+# Exit codes: 1 and 3 are uvicorn's, 2 is click's for a wrong call (wrong settings, nothing to load), 130 is a
+# shell's for SIGINT.
 ENDED = 0
-UNUSABLE = 2
+NO_ADDRESS = 1
 NO_START = 3
 INTERRUPTED = 130
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if sys.platform == "win32":
+    SIGNALS.append(signal.SIGBREAK)
 
 
 class Server:
@@ -48,15 +58,14 @@ class Server:
     takes care of both.
     """
 
-    def __init__(self, app: Any, settings: Settings | None = None) -> None:
+    def __init__(self, app: ASGIApp | Callable[..., Any] | str, settings: Settings | None = None) -> None:
         """`app` is an application (ASGI 3 or 2) or a target such as "main:app".
 
-        Raises SettingsError for settings that contradict each other, LoadError for a target that cannot
-        be loaded.
+        Raises SettingsError for settings that cannot be used, LoadError for a target that cannot be loaded.
         """
-        self.settings = settings or Settings()
-        check(self.settings)
+        self.settings = settled(settings, {})
         self._service = Service(application(app, self.settings), plan(self.settings))
+        self._used = False
 
     @property
     def started(self) -> bool:
@@ -70,96 +79,158 @@ class Server:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Where the server is reached."""
-        return tuple(listen.url(sock) for sock in self._service.sockets)
+        """Where the server is reached, once `serve` was called."""
+        return tuple(self._service.urls)
+
+    @property
+    def left(self) -> int:
+        """How many requests did not end with the server, even when they were cancelled."""
+        return self._service.left
 
     async def serve(self, on_started: Callable[[], None] | None = None) -> None:
-        """Serve until `stop`. Raises BindError, and LifespanFailed if the application cannot start."""
-        await self._service.serve(bind(self.settings), on_started)
+        """Serve until `stop`; once in the life of this object. `on_started` is called when all is up.
+
+        Raises BindError, and LifespanFailed if the application cannot start. Cancelled, it ends at once.
+        """
+        if self._used:
+            raise RuntimeError("this server has served already; make another one")
+        self._used = True
+        try:
+            await self._service.serve(bind(self.settings), on_started)
+        finally:
+            logs.flush()
 
     def stop(self, force: bool = False) -> None:
-        """End: accept no more, finish what is under way within the grace; with `force`, at once.
+        """End: accept no more, finish what is under way within the grace; with `force`, without any grace.
 
-        May be called from any thread.
+        May be called from any thread, before `serve`, and more than once.
         """
         self._service.stop(force)
 
 
-def run(app: Any, settings: Settings | None = None, **changes: Any) -> None:
+def run(app: ASGIApp | Callable[..., Any] | str, settings: Settings | None = None, **changes: Any) -> None:
     """Serve `app` until SIGTERM or SIGINT, in a loop of its own, and return when all is ended.
 
     `changes` are settings by name: `portway.run(app, port=8080, log_level="debug")`. Raises what
-    `Server` raises.
+    `Server` and its `serve` raise.
     """
-    settings = Settings(**(vars(settings) if settings else {}) | changes)
-    serve(app, settings)
+    chosen = settled(settings, changes)
+    prepare(chosen)
+    server = Server(app, chosen)
+    with asyncio.Runner(loop_factory=loop_factory(chosen.loop)) as runner:
+        stops = Stops(server, runner.get_loop())
+        stops.listen()
+        try:
+            runner.run(_serve(server, app))
+        finally:
+            stops.ignore()
 
 
 def main(settings: Settings) -> int:
-    """Serve the target of the settings; the exit code for the process."""
+    """Serve the target of the settings; the exit code for the process, which is over then."""
+    occupy_standard_descriptors()
+    prepare(settings)
+    server = Server(settings.target or "", settings)
     try:
-        return serve(settings.target, settings)
-    except LifespanFailed as failed:
+        with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
+            # For good: what may still run when Python ends can be interrupted too.
+            Stops(server, runner.get_loop()).listen()
+            runner.run(_serve(server, settings.target))
+            if server.left:  # the loop, and Python, would wait for them for ever
+                leave(ENDED)
+    except (BindError, LifespanFailed) as failed:
         log.error("%s", failed)
-        return NO_START
-
-
-def serve(app: Any, settings: Settings) -> int:
-    logs.set_up(settings.log_level, settings.log_config, settings.use_colors)
-    server = Server(app, settings)
-    with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
-        return runner.run(_serve(server, settings))
-
-
-async def _serve(server: Server, settings: Settings) -> int:
-    loop = asyncio.get_running_loop()
-    stops = Stops(server, loop)
-    stops.listen()
-    try:
-        await server.serve(lambda: announce(server, settings))
-    finally:
-        stops.ignore()
-    log.info("Stopped")
+        return NO_ADDRESS if isinstance(failed, BindError) else NO_START
     return ENDED
 
 
+def occupy_standard_descriptors() -> None:
+    """Let no socket become standard output, where that was closed: prints would go to a client.
+
+    libuv, besides, ends a process that closes one of the three.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)  # as the other two are, for the application's child processes
+    os.close(number)
+
+
+def prepare(settings: Settings) -> None:
+    """Set up logging."""
+    by_file = settings.log_config is not None and settings.log_level == Settings.log_level
+    logs.set_up(
+        None if by_file else settings.log_level,
+        settings.log_config,
+        settings.use_colors,
+        bare=settings.access_log_format is not None,
+    )
+
+
+async def _serve(server: Server, app: Any) -> None:
+    log.info("%s", ours())
+    await server.serve(lambda: announce(server, app))
+    log.info("Stopped")
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now, whatever still runs in it."""
+    try:
+        logs.flush()
+        logging.shutdown()
+    finally:
+        os._exit(code)
+
+
 class Stops:
-    """What signals do: the first SIGINT or SIGTERM ends in good order, the second SIGINT at once."""
+    """What signals do: the first SIGINT or SIGTERM ends in good order, a second SIGINT at once.
+
+    Handlers of Python's own, not the loop's: they run even while the application blocks the loop. What they
+    interrupt may hold a lock, so they take none: the loop tells the log.
+    """
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
         self._loop = loop
+        self._interrupted = False
+        self._before: dict[int, Any] = {}
 
     def listen(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._loop.add_signal_handler(number, self._first, number)
-            except NotImplementedError:  # Windows
-                signal.signal(number, lambda number, frame: self._first(number))
+        """From now on; outside the main thread, where signals do not come, this does nothing."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._heed) for number in SIGNALS}
 
     def ignore(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._loop.remove_signal_handler(number)
-            except NotImplementedError:
-                signal.signal(number, signal.SIG_DFL)
+        """Put back what was there before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _first(self, number: int) -> None:
-        log.info("Stopping (%s)%s", signal.Signals(number).name, "; press Ctrl+C again to end at once" * (number == 2))
-        self._server.stop()
+    def _heed(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:
-            # Not through the loop, which the application may be blocking.
-            self._loop.remove_signal_handler(number)
-            signal.signal(number, self._second)
-
-    @staticmethod
-    def _second(number: int, frame: FrameType | None) -> None:
-        log.warning("Ended at once")
-        logging.shutdown()
-        os._exit(INTERRUPTED)
+            if self._interrupted:
+                signal.signal(number, signal.SIG_DFL)  # should the log be stuck, a third one helps
+                os.write(2, b"Ended at once\n")
+                leave(INTERRUPTED)
+            self._interrupted = True
+        self._server.stop()
+        hint = "; press Ctrl+C again to end at once" if self._interrupted else ""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(log.info, "Stopping (%s)%s", signal.Signals(number).name, hint)
 
 
 # --- settings to objects ---
+
+
+def settled(settings: Settings | None, changes: Mapping[str, object]) -> Settings:
+    """Settings with changes by name, each value as its field promises; SettingsError if it cannot be."""
+    known = catalogue()
+    for name in changes:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise SettingsError(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    given: dict[str, Any] = {**vars(settings or Settings()), **changes}
+    values: dict[str, Any] = {name: value(known[name], raw, "default") for name, raw in given.items()}
+    chosen = Settings(**values)
+    check(chosen)
+    return chosen
 
 
 def application(app: Any, settings: Settings) -> ASGIApp:
@@ -179,7 +250,6 @@ def application(app: Any, settings: Settings) -> ASGIApp:
 
 
 def plan(settings: Settings) -> Plan:
-    allowed = settings.forwarded_allow_ips if settings.proxy_headers else ""
     extra = b"".join(line.encode("latin-1") for line in header_lines(settings.header))
     return Plan(
         limits=Limits(
@@ -196,7 +266,7 @@ def plan(settings: Settings) -> Plan:
         ),
         hooks=hooks(settings),
         preamble=Preamble(b"portway" if settings.server_header else b"", extra),
-        trust=Trust(allowed) if allowed else None,
+        trust=trust(settings),
         dated=settings.date_header,
         root_path=settings.root_path.rstrip("/"),
         lifespan=settings.lifespan,
@@ -208,6 +278,11 @@ def plan(settings: Settings) -> Plan:
         requests=settings.limit_max_requests or 0,
         cancel_on_disconnect=settings.cancel_on_disconnect,
     )
+
+
+def trust(settings: Settings) -> Trust | None:
+    peers = parse_peers(settings.forwarded_allow_ips) if settings.proxy_headers else Peers()
+    return Trust(peers.everybody, peers.unix, peers.networks) if peers != Peers() else None
 
 
 def header_lines(headers: tuple[str, ...]) -> list[str]:
@@ -247,19 +322,27 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
         import uvloop
     except ImportError:
         if name == "uvloop":
-            raise SettingsError("loop: uvloop is not installed; pip install uvloop, or choose asyncio") from None
+            hint = "pip install uvloop, or choose asyncio"
+            raise SettingsError(f"loop: uvloop is not installed; {hint}") from None
         return asyncio.new_event_loop
     return uvloop.new_event_loop
 
 
-def announce(server: Server, settings: Settings) -> None:
-    """What is served, where and how: for the person at the terminal."""
-    loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
-    python = ".".join(map(str, sys.version_info[:3]))
-    target = settings.target or "the application"
-    log.info("Portway %s serves %s (%s, CPython %s, %s)", portway.__version__, target, _modes.mode(), python, loop)
-    for url in server.urls:
-        log.info("Listening on %s (press Ctrl+C to stop)", url)
+# --- for the person at the terminal ---
 
 
-__all__ = ["PortwayError", "Server", "Settings", "main", "run"]
+def ours() -> str:
+    """What runs: this Portway, the Python, the loop, whether it is compiled, and the process."""
+    name = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+    loop = f"uvloop {metadata.version('uvloop')}" if name == "uvloop" else name
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"Portway {portway.__version__}, {python}, {loop}, {_modes.mode()}, process {os.getpid()}"
+
+
+def announce(server: Server, app: Any) -> None:
+    """What is served, and where."""
+    what = app if isinstance(app, str) else getattr(app, "__qualname__", type(app).__qualname__)
+    log.info("Serving %s on %s (press Ctrl+C to stop)", what, ", ".join(server.urls))
+
+
+__all__ = ["Server", "main", "run"]

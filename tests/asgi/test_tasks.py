@@ -69,7 +69,7 @@ async def by_anyio(receive: Receive) -> str:
 async def by_anyio_group(receive: Receive) -> str:
     async with anyio.create_task_group() as group:
         group.start_soon(_told, receive)
-        await anyio.sleep_forever() if False else await anyio.lowlevel.checkpoint()
+        await anyio.lowlevel.checkpoint()
     return "http.request"
 
 
@@ -363,14 +363,12 @@ def test_they_yield_nothing_but_asyncio_futures(ask: Ask) -> None:  # ASGI 10
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Watched(receive())
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(Watched(receive()).inner_wait(), 0.01) if False else await limit(receive)
-        await send(OK)
-        await send(DONE)
-
-    async def limit(receive: Receive) -> None:
-        async with asyncio.timeout(0.01):
-            await Watched(receive())
+        try:
+            async with asyncio.timeout(0.01):
+                await Watched(receive())
+        except TimeoutError:
+            await Watched(send(OK))
+            await Watched(send(DONE))
 
     assert ask(app, lifespan="off").status == 200
     assert len(yielded) == 1
@@ -388,3 +386,18 @@ def test_an_exception_thrown_into_them_comes_out(ask: Ask, kind: type[BaseExcept
         await send(DONE)
 
     assert ask(app, lifespan="off").body == b"ok"
+
+
+def test_what_another_thread_sends_is_written_by_the_loops_own(log: Any) -> None:  # ASGI 10
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        def call() -> None:
+            for message in (OK, DONE | {"more_body": True}, DONE):
+                asyncio.run_coroutine_threadsafe(send(message), loop).result(10)  # type: ignore[arg-type]
+
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, call)
+
+    with serve(app, lifespan="off", access_log=True) as served, Raw(served.host, served.port) as raw:
+        assert raw.ask(GET).body == b"okok"
+    (line,) = [record for record in log.records if record.name == "portway.access"]
+    assert line.threadName == "portway-serve"

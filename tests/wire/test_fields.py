@@ -103,8 +103,9 @@ def test_a_content_length_is_its_number(value: bytes, length: int) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"", b"+5", b"-1", b"-0", b"5 5", b"5, 5", b"5,5", b"5,6", b",", b"5,", b"0x10", b"5_0", b"1e3", b"5.0",
-        b"five", b"\xb2", b"\xd9\xa5", b"5;", b'"5"', b"9" * 19, b"0" * 19, b"1" * 5000, b"18446744073709551621",
+        b"", b"+5", b"-1", b"-0", b"5 5", b"5, 5", b"5,5", b"5,6", b",", b"5,", b"0x10", b"5_0", b"1e3",
+        b"5.0", b"five", b"\xb2", b"\xd9\xa5", b"5;", b'"5"', b"9" * 19, b"0" * 19, b"1" * 5000,
+        b"18446744073709551621",
     ],
 )  # fmt: skip
 def test_a_content_length_that_is_no_decimal_number_is_refused(value: bytes) -> None:
@@ -139,20 +140,24 @@ def test_chunked_is_the_one_transfer_coding(value: bytes) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b"gzip, chunked", b"deflate,chunked", b"GZIP , Chunked", b"identity, chunked", b"x-gzip, compress, chunked"],
+    [b"gzip, chunked", b"deflate,chunked", b"GZIP , Chunked", b"identity, chunked",
+    b"x-gzip, compress, chunked"],
 )  # fmt: skip
 def test_a_known_coding_below_chunked_is_not_implemented(value: bytes) -> None:
     # RFC 9112 §6.1
-    assert refused((b"transfer-encoding", value)) == (501, "no transfer coding but chunked is understood here")
+    assert refused((b"transfer-encoding", value)) == (
+        501,
+        "no transfer coding but chunked is understood here",
+    )
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        b"", b"xchunked", b"chunkedx", b"chunk", b"chunked,", b",chunked", b", chunked", b"chunked, ", b"'chunked'",
-        b'"chunked"', b"chunked;q=1", b"chunked ;", b"chunked, chunked", b"chunked, identity", b"chunked, gzip",
-        b"gzip", b"identity", b"gzip, x, chunked", b"chun\tked", b"chunked chunked", b"\xa0chunked", b"chunked\xa0",
-        b"c\xc4\xa7unked", b"trailers, chunked",
+        b"", b"xchunked", b"chunkedx", b"chunk", b"chunked,", b",chunked", b", chunked", b"chunked, ",
+        b"'chunked'", b'"chunked"', b"chunked;q=1", b"chunked ;", b"chunked, chunked",
+        b"chunked, identity", b"chunked, gzip", b"gzip", b"identity", b"gzip, x, chunked", b"chun\tked",
+        b"chunked chunked", b"\xa0chunked", b"chunked\xa0", b"c\xc4\xa7unked", b"trailers, chunked",
     ],
 )  # fmt: skip
 def test_a_transfer_encoding_that_could_be_read_two_ways_is_refused(value: bytes) -> None:
@@ -206,9 +211,7 @@ def test_a_transfer_encoding_in_http_1_0_is_refused() -> None:
         ([b""], False, True),
     ],
 )
-def test_a_connection_ends_as_all_connection_headers_together_say(
-    values: list[bytes], new: bool, old: bool
-) -> None:
+def test_a_connection_ends_as_all_connection_headers_together_say(values: list[bytes], new: bool, old: bool) -> None:
     headers = [(b"connection", value) for value in values]
     assert judged(*headers).close is new
     assert judged(*headers, old=True).close is old
@@ -264,8 +267,9 @@ def test_trailers_are_wanted_when_te_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [b"forwarded", b"x-forwarded-for", b"X-Forwarded-Proto", b"x-forwarded-prefix", b"x-forwarded-port"]
-)  # fmt: skip
+    "name",
+    [b"forwarded", b"x-forwarded-for", b"X-Forwarded-Proto", b"x-forwarded-prefix", b"x-forwarded-port"],
+)
 def test_forwarding_headers_are_noticed(name: bytes) -> None:
     assert judged((name, b"x")).forwarded
     assert not judged((b"x-forwarded", b"x")).forwarded
@@ -281,7 +285,13 @@ def complaint(*headers: object) -> str:
 
 
 def test_headers_go_out_as_they_were_given_and_in_order() -> None:  # ASGI 24
-    headers = [(b"X-B", b"2"), (b"x-a", b"1"), (b"set-cookie", b"a"), (b"Set-Cookie", b"b"), (b"x-empty", b"")]
+    headers = [
+        (b"X-B", b"2"),
+        (b"x-a", b"1"),
+        (b"set-cookie", b"a"),
+        (b"Set-Cookie", b"b"),
+        (b"x-empty", b""),
+    ]
     assert fields.outgoing(headers).pairs == headers
     assert fields.outgoing([]).pairs == []
 
@@ -299,8 +309,9 @@ def test_other_kinds_of_bytes_become_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pair", "kind"), [(("a", b"1"), "str"), ((b"a", "1"), "str"), ((b"a", 1), "int"), ((None, b"1"), "NoneType")]
-)  # fmt: skip
+    ("pair", "kind"),
+    [(("a", b"1"), "str"), ((b"a", "1"), "str"), ((b"a", 1), "int"), ((None, b"1"), "NoneType")],
+)
 def test_what_is_no_bytes_is_refused_by_its_kind(pair: tuple[object, object], kind: str) -> None:
     assert complaint(pair).endswith(f"there is a {kind}")
 

@@ -33,9 +33,7 @@ def spans(draw: st.DrawFn) -> tuple[bytes, int, int]:
 
 
 @twins
-def test_every_byte_is_allowed_or_not_as_the_grammar_says(
-    loop: Scanner, pattern: Scanner, allowed: bytes
-) -> None:
+def test_every_byte_is_allowed_or_not_as_the_grammar_says(loop: Scanner, pattern: Scanner, allowed: bytes) -> None:
     assert [one for one in BYTES if loop(one, 0, 1)] == [one for one in BYTES if one in allowed]
     assert [one for one in BYTES if pattern(one, 0, 1)] == [one for one in BYTES if one in allowed]
 
@@ -51,9 +49,7 @@ def test_the_bodies_of_a_scanner_agree(
 
 
 @twins
-def test_a_scan_passes_neither_its_stop_nor_a_zero_byte(
-    loop: Scanner, pattern: Scanner, allowed: bytes
-) -> None:
+def test_a_scan_passes_neither_its_stop_nor_a_zero_byte(loop: Scanner, pattern: Scanner, allowed: bytes) -> None:
     for scanner in (loop, pattern):
         assert scanner(b"aaaa", 1, 3) == 3
         assert scanner(b"aa\x00aa", 0, 5) == 2

@@ -7,29 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from portway.asgi.http import Cycle
+from portway.asgi.http import Cycle, too_short
 from portway.errors import ClientDisconnected, MessageError
 from portway.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger("portway")
 
-_HERE = str(Path(__file__).parent)
+_HERE = f"{Path(__file__).parent.parent}{os.sep}"
 
 
 async def run(app: ASGIApp, scope: Scope, cycle: Cycle, running: set[Cycle]) -> None:
     """Call the application; whatever it does, the response is brought to an end."""
     try:
         await app(scope, cycle.receive, cycle.send)
-    except BaseException as error:
+    except BaseException as error:  # SystemExit, too: one request does not end the server
         raised(cycle, error)
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
     else:
-        if not cycle.over:
+        if not cycle.whole:
             returned(cycle)
     finally:
         cycle.ended = True
@@ -55,8 +55,12 @@ async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def returned(cycle: Cycle) -> None:
-    """It returned before its response was complete (ASGI 7, 31)."""
-    if cycle.fail(500, "Internal Server Error"):
+    """It returned before its response was complete (ASGI 7, 27, 31)."""
+    if cycle.missing:
+        log.error("%s: wrong ASGI message: %s", describe(cycle), too_short(cycle.missing))
+    elif cycle.lost or cycle.told:
+        cycle.abort()
+    elif cycle.fail(500, "Internal Server Error"):
         log.error("%s: the application returned without a response", describe(cycle))
     else:
         cycle.abort()
@@ -65,22 +69,58 @@ def returned(cycle: Cycle) -> None:
 
 def raised(cycle: Cycle, error: BaseException) -> None:
     """It raised (ASGI 7, 8, 26)."""
-    went = cycle.lost
-    if isinstance(error, asyncio.CancelledError):
+    went = cycle.lost or cycle.told
+    if isinstance(error, asyncio.CancelledError) and asked_for():
         if not cycle.fail(503, "Service Unavailable"):
             cycle.abort()
         return
-    if not cycle.fail(500, "Internal Server Error"):
+    if cycle.told or not cycle.fail(500, "Internal Server Error"):
         cycle.abort()
-    if isinstance(error, ClientDisconnected) or (went and isinstance(error, OSError)):
+    causes = list(leaves(error))
+    if all(isinstance(cause, ClientDisconnected) or (went and isinstance(cause, OSError)) for cause in causes):
         return
-    if isinstance(error, MessageError):
-        log.error("%s: wrong ASGI message: %s%s", describe(cycle), error, sender(error.__traceback__))
+    if all(isinstance(cause, MessageError) for cause in causes):
+        for cause in causes:
+            log.error("%s: wrong ASGI message: %s%s", describe(cycle), cause, sender(cause.__traceback__))
+        return
+    if all(isinstance(cause, ClientDisconnected) or follows_a_disconnect(cause) for cause in causes):
+        log.info("%s: the client went, and the application raised %s", describe(cycle), in_one_line(error))
         return
     log.error(
         "%s: the application raised %s", describe(cycle), type(error).__name__,
         exc_info=(type(error), error, without_ours(error.__traceback__)),
     )  # fmt: skip
+
+
+def asked_for() -> bool:
+    """Whether the running Task was cancelled from outside: by the server, as nothing else knows it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a group, or the one that is none."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves(each)
+    else:
+        yield error
+
+
+def follows_a_disconnect(error: BaseException) -> bool:
+    """Whether it was raised in answer to our ClientDisconnected, as Starlette does with its ClientDisconnect."""
+    seen = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, ClientDisconnected):
+            return True
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def in_one_line(error: BaseException) -> str:
+    return " ".join(traceback.format_exception_only(error)[0].split())
 
 
 def describe(cycle: Cycle) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from portway.asgi.http import Cycle
     from portway.asgi.ready import Source
 
 
@@ -15,9 +16,18 @@ async def nothing() -> None:
     """What `ready.Nothing` is, in the interpreted mode, where a coroutine is cheaper than that class."""
 
 
-async def ready(value: Any) -> Any:
-    """A value that is there already."""
-    return value
+async def receiving(cycle: Cycle) -> dict[str, Any]:
+    """The next message of a request: taken when this runs, so that a `receive` that is cancelled before, or
+    called in another thread, takes nothing from anyone.
+    """
+    while (message := cycle.take()) is None:
+        await cycle.arrival()
+    return message
+
+
+async def sending(cycle: Cycle, message: Any) -> None:
+    """A `send` that was called in another thread."""
+    await cycle.send(message)
 
 
 async def waiting(source: Source) -> Any:

@@ -13,6 +13,7 @@ cdef int BODY
 cdef int TRAILERS
 cdef int DONE
 cdef int GONE
+cdef object _running_loop
 cdef int NO_STATUS
 cdef int CLIENT_WENT
 cdef str _START
@@ -29,6 +30,9 @@ cdef class Room(ready.Source):
     cpdef object open(self)
 
 
+cdef Outgoing _checked(str kind, str key, object values)
+
+
 @cython.final
 @cython.freelist(16)
 cdef class Cycle:
@@ -39,6 +43,7 @@ cdef class Cycle:
     cdef readonly Py_ssize_t size
     cdef public object task
     cdef public bint ended
+    cdef readonly Py_ssize_t missing
     cdef Port _port
     cdef readonly object loop
     cdef object _hooks
@@ -60,9 +65,13 @@ cdef class Cycle:
     @cython.locals(room=Room)
     cpdef object writable(self)
 
-    @cython.locals(mailbox=Mailbox)
     cpdef object receive(self)
 
+    @cython.locals(mailbox=Mailbox)
+    cpdef object take(self)
+
+    cpdef object arrival(self)
+    @cython.locals(state=int)
     cpdef object send(self, object message)
 
     cpdef bint fail(self, int status, str text) except -1

@@ -19,6 +19,7 @@ from portway.asgi import coroutines, ready
 from portway.asgi.mailbox import Mailbox
 from portway.errors import ClientDisconnected, MessageError
 from portway.hooks import Hooks
+from portway.types import Message
 from portway.wire import fields
 from portway.wire.events import Head
 from portway.wire.fields import Outgoing
@@ -31,6 +32,8 @@ TRAILERS = 3
 DONE = 4
 GONE = 5
 NAMES = ("START", "HELD", "BODY", "TRAILERS", "DONE", "GONE")
+
+_running_loop = asyncio._get_running_loop
 
 NO_STATUS = 0
 CLIENT_WENT = 499  # nginx' number for it
@@ -64,11 +67,14 @@ class Room(ready.Source):
 
 
 class Cycle:
-    """One request and its response. `task` runs the application; `ended` says that it has returned."""
+    """One request and its response. `task` runs the application; `ended` says that it has returned.
+
+    `missing` is how many bytes of its content-length an ended response has not brought.
+    """
 
     __slots__ = (
         "_hooks", "_left", "_mailbox", "_outgoing", "_port", "_room", "_started", "_trailers",
-        "client", "ended", "head", "loop", "size", "state", "status", "task",
+        "client", "ended", "head", "loop", "missing", "size", "state", "status", "task",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +103,7 @@ class Cycle:
         self.size = 0
         self.task: asyncio.Task[None] | None = None
         self.ended = False
+        self.missing = 0
         self._port = port
         self.loop = loop
         self._hooks = hooks
@@ -111,14 +118,19 @@ class Cycle:
         return f"<Cycle {self.head.method} {self.head.path!r} {NAMES[self.state]}>"
 
     @property
-    def over(self) -> bool:
-        """Whether nothing more can be sent: the response is complete, or its client has gone."""
-        return self.state >= DONE
+    def whole(self) -> bool:
+        """Whether the response is complete."""
+        return self.state == DONE
 
     @property
     def lost(self) -> bool:
         """Whether the client has gone, or the response was cut off."""
         return self.state == GONE
+
+    @property
+    def told(self) -> bool:
+        """Whether the application knows that the client has gone: it was given `http.disconnect`."""
+        return self._mailbox is not None and self._mailbox.told_lost
 
     @property
     def seconds(self) -> float:
@@ -156,6 +168,10 @@ class Cycle:
 
     def receive(self) -> Awaitable[dict[str, Any]]:
         """The next `http.request` or `http.disconnect` (ASGI 22, 29)."""
+        return coroutines.receiving(self)
+
+    def take(self) -> dict[str, Any] | None:
+        """What `receive` gives if it is there, or None; `arrival` tells when it is worth while to ask again."""
         if self.head.expect and self.state <= HELD:
             # ASGI 32: the client waits to be told that its body is wanted.
             self.head.expect = False
@@ -163,18 +179,23 @@ class Cycle:
         mailbox = self._mailbox
         if mailbox is None:
             mailbox = self._mail()
-        if not mailbox.settled():
-            return coroutines.waiting(mailbox)
-        return coroutines.ready(mailbox.result())
+        return mailbox.result() if mailbox.settled() else None
 
-    def send(self, message: dict[str, Any]) -> Awaitable[None]:
+    def arrival(self) -> asyncio.Future[None]:
+        """Done when something has come."""
+        return self._mail().watch()
+
+    def send(self, message: Message) -> Awaitable[None]:
         """Take a message of the response; MessageError if it is wrong, ClientDisconnected if it is too late."""
+        if _running_loop() is not self.loop:
+            return coroutines.sending(self, message)  # another thread's: done when it runs on the loop (ASGI 10)
         if type(message) is not dict:
             message = _as_dict(message)
         kind = message.get("type")
-        if kind == _BODY and (self.state == HELD or self.state == BODY):
+        state = self.state
+        if (state == HELD or state == BODY) and kind == _BODY:
             return self._send_body(message)
-        if kind == _START and self.state == START:
+        if state == START and kind == _START:
             self._hold(message)
             return ready.nothing()
         return self._send_rare(kind, message)
@@ -222,12 +243,14 @@ class Cycle:
             status = _as_status(status)
         if status < 200 or status > 999:
             raise MessageError(f"{_START}: status must be a final one, 200 to 999, and is {status}")
-        headers = message.get("headers")
-        self._outgoing = fields.outgoing(() if headers is None else headers)
+        trailers = message.get("trailers", False)
+        if trailers is not True and trailers is not False:
+            raise MessageError(f"{_START}: trailers must be a bool, and is {trailers!r:.80}")
+        self._outgoing = _checked(_START, "headers", message.get("headers"))
         self._left = self._outgoing.length
         if self.head.method == "HEAD" or status == 304 or status == 204:
             self._left = fields.NO_LENGTH  # no body will follow, whatever is declared (ASGI 30)
-        self._trailers = bool(message.get("trailers", False))
+        self._trailers = trailers
         self.status = status
         self.state = HELD
 
@@ -235,7 +258,10 @@ class Cycle:
         data = message.get("body", b"")
         if type(data) is not bytes:
             data = _as_bytes(data)
-        end = not message.get("more_body", False)
+        more = message.get("more_body", False)
+        if more is not True and more is not False:
+            raise MessageError(f"{_BODY}: more_body must be a bool, and is {more!r:.80}")
+        end = more is False
         if self._mailbox is not None and self._mailbox.told_lost:
             # The client closed its side, and the application knows: what it still sends is for no one.
             self.abort()
@@ -254,6 +280,7 @@ class Cycle:
         stream = self.head.stream
         if self.state == HELD:
             outgoing = self._outgoing
+            assert outgoing is not None
             self._outgoing = None
             self.state = BODY
             room = self._port.respond(stream, self.status, outgoing, data, last)
@@ -279,19 +306,20 @@ class Cycle:
         # ASGI 27: what was promised cannot be kept; the client must see that the response is not whole.
         if self.state == HELD:
             outgoing = self._outgoing
+            assert outgoing is not None
             self._outgoing = None
             self._port.respond(self.head.stream, self.status, outgoing, data, False)
         else:
             self._port.body(self.head.stream, data, False)
-        missing = self._left
+        self.missing = self._left
         self.abort()
-        raise MessageError(f"{_BODY}: the response ended {missing} bytes short of its content-length")
+        raise too_short(self.missing)
 
-    def _send_rare(self, kind: str, message: dict[str, Any]) -> Awaitable[None]:
+    def _send_rare(self, kind: Any, message: dict[str, Any]) -> Awaitable[None]:
         if self.state == GONE:
             raise gone()
-        if kind is None:
-            raise MessageError(f"a message must have the key type, and has only {list(message)!r:.80}")
+        if type(kind) is not str:
+            raise _no_type(kind, message)
         if kind == _TRAILERS and self.state == TRAILERS:
             return self._send_trailers(message)
         if kind == _EARLY_HINT and self.state == START:
@@ -299,9 +327,13 @@ class Cycle:
         raise out_of_order(kind, self.state)
 
     def _send_trailers(self, message: dict[str, Any]) -> Awaitable[None]:
-        outgoing = fields.outgoing(message.get("headers") or ())
+        outgoing = _checked(_TRAILERS, "headers", message.get("headers"))
         if message.get("more_trailers", False):
             raise MessageError(f"{_TRAILERS}: more_trailers is not supported, send all of them in one message")
+        if outgoing.length != fields.NO_LENGTH:
+            raise MessageError(f"{_TRAILERS}: headers: a content-length has no place in trailers")  # RFC 9110 §6.5.1
+        if not self.head.te_trailers:
+            outgoing = fields.outgoing(())  # ASGI 54: the client did not ask for them, and may not know them
         self._port.trailers(self.head.stream, outgoing)
         self._end(DONE)
         return ready.nothing()
@@ -310,8 +342,8 @@ class Cycle:
         links = message.get("links")
         if links is None:
             raise MessageError(f"{_EARLY_HINT}: the key links is missing")
+        hints = _checked(_EARLY_HINT, "links", links)
         if self.head.version != "1.0":
-            hints = fields.outgoing([(b"link", link) for link in links])
             self._port.inform(self.head.stream, 103, hints)
         return ready.nothing()
 
@@ -341,6 +373,10 @@ def gone() -> ClientDisconnected:
     return ClientDisconnected("the client has gone; nothing more can be sent to it")
 
 
+def too_short(missing: int) -> MessageError:
+    return MessageError(f"{_BODY}: the response ended {missing} bytes short of its content-length")
+
+
 def out_of_order(kind: str, state: int) -> MessageError:
     expected = {
         START: _START,
@@ -353,6 +389,25 @@ def out_of_order(kind: str, state: int) -> MessageError:
     if kind not in known:
         return MessageError(f"{kind!r} is no message type of an HTTP response; expected was {expected}")
     return MessageError(f"{kind} came out of order; expected was {expected}")
+
+
+def _no_type(kind: Any, message: dict[str, Any]) -> MessageError:
+    if kind is None and "type" not in message:
+        return MessageError(f"a message must have the key type, and has only {list(message)!r:.80}")
+    return MessageError(f"the type of a message must be a str, and is {kind!r:.80}")
+
+
+def _checked(kind: str, key: str, values: Any) -> Outgoing:
+    """The headers in a message; what is wrong with them is told with the names of message and key."""
+    if values is None:
+        values = ()
+    try:
+        return fields.outgoing([(b"link", link) for link in values] if key == "links" else values)
+    except MessageError as error:
+        raise MessageError(f"{kind}: {key}: {error}") from error
+    except (TypeError, ValueError) as error:
+        shape = "bytes" if key == "links" else "pairs of bytes"
+        raise MessageError(f"{kind}: {key} must be a list of {shape}, and is {values!r:.80}") from error
 
 
 def _as_dict(message: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 import logging
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 from portway.errors import LifespanFailed, MessageError
@@ -17,6 +18,7 @@ log = logging.getLogger("portway")
 
 STARTUP = "lifespan.startup"
 SHUTDOWN = "lifespan.shutdown"
+KINDS = tuple(f"{phase}.{end}" for phase in (STARTUP, SHUTDOWN) for end in ("complete", "failed"))
 
 
 class Lifespan:
@@ -66,6 +68,14 @@ class Lifespan:
         if reason is not None:
             raise LifespanFailed(reason)
 
+    async def cancel(self) -> None:
+        """Give it up in the midst of its startup."""
+        task = self._task
+        self._task = None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
+
     async def _run(self, scope: dict[str, Any]) -> None:
         try:
             await self._app(scope, self._receive, self._send)
@@ -108,19 +118,23 @@ class Lifespan:
         return await self._asked.get()
 
     async def _send(self, message: Message) -> None:
-        kind = message.get("type")
-        for phase, answer in self._answers.items():
-            if kind == f"{phase}.complete" or kind == f"{phase}.failed":
-                if answer.done() or (phase == SHUTDOWN and not self._answers[STARTUP].done()):
-                    raise MessageError(f"{kind} came out of order")
-                failed = kind == f"{phase}.failed"
-                answer.set_result(self._refusal(phase, message) if failed else None)
-                return
-        raise MessageError(f"{kind!r} is no message type of the lifespan protocol")
+        kind = kind_of(message)
+        phase = SHUTDOWN if self._answers[STARTUP].done() else STARTUP
+        answer = self._answers[phase]
+        if kind == f"{phase}.complete" and not answer.done():
+            answer.set_result(None)
+        elif kind == f"{phase}.failed" and not answer.done():
+            answer.set_result(self._refusal(phase, message))
+        else:
+            expected = "nothing more" if answer.done() else f"{phase}.complete or {phase}.failed"
+            fault = "came out of order" if kind in KINDS else "is no message type of the lifespan protocol"
+            raise MessageError(f"{kind} {fault}; expected was {expected}")
 
     @staticmethod
     def _refusal(phase: str, message: Message) -> str:
-        text = message.get("message") or ""
+        text = message.get("message", "")
+        if type(text) is not str:
+            raise MessageError(f"{phase}.failed: message must be a str, and is {text!r:.80}")
         if text:
             log.error("%s", text)
         return f"the application's {phase.removeprefix('lifespan.')} failed" + (f": {text}" if text else "")
@@ -142,6 +156,13 @@ class Lifespan:
         for left in pending:
             left.cancel()
             await asyncio.wait([left], timeout=1)
+
+
+def kind_of(message: Any) -> Any:
+    """The type that a message names."""
+    if not isinstance(message, Mapping) or "type" not in message:
+        raise MessageError(f"a message must be a dict with the key type, and is {message!r:.80}")
+    return message["type"]
 
 
 def told(error: BaseException) -> str:

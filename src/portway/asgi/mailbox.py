@@ -12,8 +12,8 @@ from portway.wire.port import Port
 class Mailbox(ready.Source):
     """Pieces of content that came and were not asked for yet.
 
-    `size` is their bytes; `told_lost` says that `http.disconnect` was given to the application. The link stops reading when it grows, and learns through `Port.credit` what
-    was taken.
+    `size` is their bytes: the link stops reading when it grows, and learns through `Port.credit` what was
+    taken. `told_lost` says that `http.disconnect` was given to the application.
     """
 
     __slots__ = ("_ended", "_over", "_pieces", "_port", "_stream", "_told_end", "size", "told_lost")

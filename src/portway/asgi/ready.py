@@ -7,7 +7,7 @@ yield nothing but asyncio futures (ASGI 10).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Generator, Iterator
 from typing import Any, NoReturn
 
 from portway.asgi import coroutines
@@ -63,8 +63,8 @@ class Nothing:
 
     __slots__ = ()
 
-    def __await__(self) -> Iterator[None]:
-        return _END
+    def __await__(self) -> Generator[Any, Any, None]:
+        return _END  # type: ignore[return-value]  # all that an `await` asks of it is __next__
 
     def __iter__(self) -> Iterator[None]:
         return _END
@@ -89,7 +89,7 @@ class Nothing:
 _NOTHING = Nothing()
 
 
-def nothing() -> Any:
+def nothing() -> Awaitable[None]:
     """The answer of a `send` that is through."""
     if COMPILED:
         return _NOTHING

@@ -11,8 +11,8 @@ from portway.wire.events import Head
 PERCENT = 0x25
 
 ASGI = {"version": "3.0", "spec_version": "2.5"}
-EARLY_HINT = {"http.response.early_hint": {}}
-EARLY_HINT_AND_TRAILERS = {"http.response.early_hint": {}, "http.response.trailers": {}}
+EARLY_HINT: dict[str, dict[str, Any]] = {"http.response.early_hint": {}}
+EARLY_HINT_AND_TRAILERS: dict[str, dict[str, Any]] = {"http.response.early_hint": {}, "http.response.trailers": {}}
 NO_EXTENSIONS: dict[str, dict[str, Any]] = {}
 
 

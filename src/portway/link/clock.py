@@ -8,6 +8,7 @@ meantime: it is put where it belongs then. So a request that moves a deadline co
 from __future__ import annotations
 
 import asyncio
+import math
 from email.utils import formatdate
 from typing import Protocol
 
@@ -24,8 +25,11 @@ class Timed(Protocol):
 
 
 def ticks(seconds: float) -> int:
-    """A duration in ticks, rounded up; 0 stays 0, which is no deadline."""
-    return max(1, round(seconds * TICKS_A_SECOND + 0.49)) if seconds > 0 else 0
+    """A duration in ticks, never less: rounded up, and one more, as the present tick is partly over.
+
+    0 stays 0, which is no deadline.
+    """
+    return math.ceil(seconds * TICKS_A_SECOND) + 1 if seconds > 0 else 0
 
 
 class Clock:
@@ -77,7 +81,12 @@ class Clock:
         while self.now < target:
             self.now += 1
             for timed in self._wheel.pop(self.now, ()):
-                again = timed.visit(self.now)
+                try:
+                    again = timed.visit(self.now)
+                except Exception as error:  # a log handler's, perhaps; time must go on for all others
+                    what = "a deadline could not be seen to"
+                    self._loop.call_exception_handler({"message": what, "exception": error})
+                    continue
                 if again:
                     self.put(timed, again)
         self._renew_date()

@@ -1,5 +1,6 @@
 cimport cython
 
+from portway.asgi.task cimport Starter
 from portway.link.clock cimport Clock
 from portway.wire.http1.encode cimport Preamble
 from portway.wire.port cimport Limits
@@ -39,5 +40,6 @@ cdef class Shared:
     cdef readonly object trust
     cdef readonly Py_ssize_t concurrency
     cdef readonly bint cancel_on_disconnect
-    cdef readonly bint plain_tasks
+    cdef readonly Starter starter
+    cdef readonly bint gathers
     cdef readonly object refusals

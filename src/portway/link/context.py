@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from portway.asgi.forwarded import Trust
 from portway.asgi.http import Cycle
+from portway.asgi.task import Starter
 from portway.hooks import Hooks
 from portway.link.clock import Clock, ticks
 from portway.link.refusals import Refusals
@@ -55,13 +56,14 @@ class Shared:
     """What an application is served with.
 
     `context` is what its lifespan left in context variables, `state` what it filled; `concurrency` is the
-    number of connections or requests from which on 503 is answered, or 0; `plain_tasks` says that the loop
-    has no task factory.
+    number of connections or requests from which on 503 is answered, or 0; `starter` begins the
+    Tasks of requests; `gathers` says that the loop's transports write several pieces well.
     """
 
     __slots__ = (
-        "app", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "hooks", "limits",
-        "loop", "plain_tasks", "preamble", "refusals", "root_path", "state", "trust",
+        "app", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "gathers", "hooks",
+        "limits", "loop", "preamble", "refusals", "root_path", "starter", "state",
+        "trust",
     )  # fmt: skip
 
     def __init__(
@@ -96,5 +98,7 @@ class Shared:
         self.trust = trust
         self.concurrency = concurrency
         self.cancel_on_disconnect = cancel_on_disconnect
-        self.plain_tasks = loop.get_task_factory() is None
+        self.starter = Starter(loop, context, counts.running)
+        # asyncio's own writelines joins (3.11), or does not stop at the high-water mark (before 3.13.6).
+        self.gathers = type(loop).__module__.partition(".")[0] == "uvloop"
         self.refusals = Refusals(clock)

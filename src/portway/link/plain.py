@@ -12,10 +12,10 @@ class Buffered(asyncio.BufferedProtocol):
     """An asyncio.BufferedProtocol that passes each call on to a link."""
 
     def __init__(self, link: Link) -> None:
-        self.connection_made: Any = link.connection_made  # type: ignore[method-assign]
-        self.get_buffer: Any = link.get_buffer  # type: ignore[method-assign]
-        self.buffer_updated: Any = link.buffer_updated  # type: ignore[method-assign]
-        self.eof_received: Any = link.eof_received  # type: ignore[method-assign]
-        self.pause_writing: Any = link.pause_writing  # type: ignore[method-assign]
-        self.resume_writing: Any = link.resume_writing  # type: ignore[method-assign]
-        self.connection_lost: Any = link.connection_lost  # type: ignore[method-assign]
+        self.connection_made: Any = link.connection_made
+        self.get_buffer: Any = link.get_buffer
+        self.buffer_updated: Any = link.buffer_updated
+        self.eof_received: Any = link.eof_received
+        self.pause_writing: Any = link.pause_writing
+        self.resume_writing: Any = link.resume_writing
+        self.connection_lost: Any = link.connection_lost

@@ -1,10 +1,10 @@
 cimport cython
 
-from portway.asgi cimport http, scope, task
+from portway.asgi cimport http, scope
 from portway.asgi.http cimport Cycle
 from portway.link.clock cimport Clock
 from portway.link.context cimport Counts, Deadlines, Shared
-from portway.wire cimport events, fields
+from portway.wire cimport events
 from portway.wire.fields cimport Outgoing
 from portway.wire.http1 cimport states
 from portway.wire.http1.codec cimport Codec
@@ -14,6 +14,7 @@ cdef Py_ssize_t HELD_MOST
 cdef Py_ssize_t HELD_FEW
 cdef Py_ssize_t READ_LEAST
 cdef Py_ssize_t JOIN_MOST
+cdef bytearray _BUFFER
 cdef const unsigned char* BUFFER
 cdef object VIEW
 cdef bint COMPILED
@@ -68,6 +69,7 @@ cdef class Link(Port):
     cdef object _resume(self)
     cdef object _close(self)
     cdef object _refuse(self, object fault)
+    cdef object _cut_off(self)
 
     @cython.locals(deadlines=Deadlines)
     cdef object _wait(self, int what)

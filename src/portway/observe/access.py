@@ -23,6 +23,9 @@ log = logging.getLogger("portway.access")
 
 Line = Callable[[Exchange], str]
 
+# Lines that wait for the end of a turn of the loop; a burst beyond it is written in between.
+KEPT_MOST = 512
+
 # The client of a Unix socket.
 UNKNOWN = ("-", 0)
 
@@ -38,27 +41,29 @@ class AccessLog(Hooks):
         Raises SettingsError for a format that names what there is not.
         """
         self._line = line_of(format)
-        self._lines: Lines | None = None
+        self._kept: list[str] | None = None
 
     def ended(self, exchange: Exchange) -> None:
-        lines = self._lines
-        if lines is not None:  # settled for this turn of the loop
-            lines.put(self._line(exchange))
+        kept = self._kept
+        if kept is not None and len(kept) < KEPT_MOST:
+            kept.append(self._line(exchange))
         elif log.isEnabledFor(logging.INFO):
-            line = self._line(exchange)
-            lines = alone()
-            if lines is None:
-                log.info(line)
-            else:
-                lines.put(line)
-                self._lines = lines
-                asyncio.get_running_loop().call_soon(self._turn)
+            self._begin(self._line(exchange))
 
-    def _turn(self) -> None:
-        lines = self._lines
-        self._lines = None
-        if lines is not None:
-            lines.flush()
+    def _begin(self, line: str) -> None:
+        """The first line of a turn: settle for all of them where they go."""
+        handler = alone()
+        if handler is None:
+            log.info(line)
+            return
+        handler.flush()
+        handler.kept.append(line)
+        self._kept = handler.kept
+        asyncio.get_running_loop().call_soon(self._end, handler)
+
+    def _end(self, handler: Lines) -> None:
+        self._kept = None
+        handler.flush()
 
 
 def alone() -> Lines | None:

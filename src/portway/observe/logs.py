@@ -42,9 +42,6 @@ LOGGERS = ("portway", "portway.access")
 # What a terminal takes for a command: the control characters but for the tabulator and the line feed.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-# Lines that are kept until the turn of the loop ends; a burst beyond it is written in between.
-KEPT_MOST = 512
-
 
 class Formatter(logging.Formatter):
     """`INFO:     text`, in uvicorn's columns; coloured where `colors` says so."""
@@ -74,9 +71,10 @@ class Bare(Formatter):
 
 
 class Lines(logging.Handler):
-    """Writes to a standard stream. Lines that are put are written by the next `flush` or record.
+    """Writes to a standard stream.
 
-    A stream that cannot be written to loses its lines, and no more: that is told once, on standard error.
+    `kept` are lines of the level INFO that the next `flush`, or record, writes. A stream that cannot be written
+    to loses its lines, and no more: that is told once, on standard error.
     """
 
     def __init__(self, stream: TextIO | None, formatter: Formatter) -> None:
@@ -86,30 +84,24 @@ class Lines(logging.Handler):
         self._formatter = formatter
         self._stream = stream
         self._head = formatter.head(logging.INFO)
-        self._kept: list[str] = []
+        self.kept: list[str] = []
         self._failing = False
 
     @property
     def untouched(self) -> bool:
-        """Whether a record would be written as a line that is put."""
+        """Whether a record would be written as a line that is kept."""
         return self.formatter is self._formatter and not self.filters and self.level <= logging.INFO
-
-    def put(self, line: str) -> None:
-        """Keep a line of the level INFO, to be written in its order."""
-        self._kept.append(line)
-        if len(self._kept) >= KEPT_MOST:
-            self.flush()
 
     def flush(self) -> None:
         """Write the lines that are kept."""
         self.acquire()
         try:
             # Another thread, or what a signal interrupts, may add to them meanwhile.
-            size = len(self._kept)
+            size = len(self.kept)
             if size:
-                text = "".join([f"{self._head}{line}\n" for line in self._kept[:size]])
-                del self._kept[:size]
-                self._write(text)
+                text = f"\n{self._head}".join(self.kept[:size])
+                del self.kept[:size]
+                self._write(f"{self._head}{text}\n")
         finally:
             self.release()
 

@@ -13,8 +13,9 @@ class Response:
 
     def __init__(self, head: bytes) -> None:
         line, *fields = head.decode("latin-1").split("\r\n")
-        self.version, status, self.reason = (line + "  ").split(" ", 2)
+        self.version, status, reason = (line + "  ").split(" ", 2)
         self.status = int(status)
+        self.reason = reason.strip()
         self.headers = [(name.lower(), value.strip()) for name, _, value in (field.partition(":") for field in fields)]
         self.body = b""
         self.trailers: list[tuple[str, str]] = []

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from portway.boot import Server
 
 # What differs from a server in production: a free port, no access lines, no long good-bye.
-DEFAULTS: dict[str, Any] = {"port": 0, "access_log": False, "timeout_graceful_shutdown": 5.0}
+DEFAULTS: dict[str, Any] = {"access_log": False, "timeout_graceful_shutdown": 5.0}
 
 
 class Served:
@@ -21,13 +21,15 @@ class Served:
         self.server = server
         self.url = server.urls[0]
         name = server.sockets[0].getsockname()
-        self.host, self.port = (name[0], name[1]) if isinstance(name, tuple) else (name, 0)
+        tcp = isinstance(name, tuple)
+        self.host: str = name[0] if tcp else name
+        self.port: int = name[1] if tcp else 0
 
     def __repr__(self) -> str:
         return f"<Served {self.url}>"
 
 
-class serve:  # noqa: N801 - used like a function
+class serve:
     """`with serve(app) as served:` or `async with serve(app) as served:`.
 
     In a `with`, the server runs in a thread with a loop of its own; in an `async with`, in the running loop.
@@ -36,10 +38,10 @@ class serve:  # noqa: N801 - used like a function
     """
 
     def __init__(self, app: Any, **settings: Any) -> None:
-        from portway.boot import Server, loop_factory
-        from portway.config import Settings
+        from portway.boot import Server, loop_factory, settled
 
-        chosen = Settings(**DEFAULTS | settings)
+        port = {} if settings.keys() & {"bind", "fd", "uds"} else {"port": 0}
+        chosen = settled(None, DEFAULTS | port | settings)
         self.server = Server(app, chosen)
         self._loop_factory = loop_factory(chosen.loop)
         self._thread: threading.Thread | None = None

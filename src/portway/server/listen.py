@@ -7,34 +7,67 @@ import errno
 import os
 import socket
 import stat
+from typing import Any
 
 from portway.errors import BindError
 
 # A Unix socket is for whoever may reach its folder, as uvicorn and nginx have it.
 UNIX_MODE = 0o666
 
+# How often a free port is looked for that is free for every address of a name.
+FREE_PORT_TRIES = 10
+
+HINTS = {
+    errno.EADDRINUSE: "another program is listening there; stop it, or choose another port",
+    errno.EACCES: "not permitted; ports below 1024 and foreign folders need privileges",
+    errno.EADDRNOTAVAIL: "that address is not of this machine",
+    errno.ENOENT: "the folder does not exist",
+}
+
 
 def tcp(host: str, port: int) -> list[socket.socket]:
     """A bound socket for each address of `host`; port 0 is one free port, the same for all of them."""
+    where = f"{host}:{port}"
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise BindError(f"cannot listen on {host}:{port}: {error.strerror or error}; is the name right?") from None
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        raise BindError(f"cannot listen on {where}: {reason}; is the name right?") from None
+    for attempt in range(FREE_PORT_TRIES, 0, -1):
+        try:
+            return _bind_all([(family, kind, address) for family, kind, _, _, address in found])
+        except OSError as error:
+            # A port that was free for the first address may be taken for the next one.
+            if port or attempt == 1 or error.errno != errno.EADDRINUSE:
+                raise BindError(why(where, error)) from None
+    raise AssertionError
+
+
+def _bind_all(found: list[tuple[int, int, Any]]) -> list[socket.socket]:
+    """Bind each address; those of a family that this machine has no network of may fail, but not all."""
     bound: list[socket.socket] = []
+    absent: OSError | None = None
     try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            if port == 0 and bound:
+        for family, kind, address in dict.fromkeys(found):
+            if address[1] == 0 and bound:
                 address = (address[0], bound[0].getsockname()[1], *address[2:])
-            bound.append(_bind_tcp(family, kind, protocol, address))
-    except OSError as error:
+            try:
+                bound.append(_bind_tcp(family, kind, address))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                absent = error
+        if not bound and absent is not None:
+            raise absent
+    except OSError:
         for sock in bound:
             sock.close()
-        raise BindError(_why(f"{host}:{port}", error)) from None
+        raise
     return bound
 
 
-def _bind_tcp(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> socket.socket:
-    sock = socket.socket(family, kind, protocol)
+def _bind_tcp(family: int, kind: int, address: Any) -> socket.socket:
+    sock = socket.socket(family, kind)
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -48,31 +81,71 @@ def _bind_tcp(family: int, kind: int, protocol: int, address: tuple[object, ...]
     return sock
 
 
+class OwnPath(socket.socket):
+    """A Unix socket that made the file of its path, and removes it."""
+
+    __slots__ = ("_file", "_path")
+
+    def __init__(self, path: str) -> None:
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._path = path
+        self._file: tuple[int, int] | None = None
+
+    def take(self) -> None:
+        """Bind to the path."""
+        self.bind(self._path)
+        self._file = _file(self._path)
+        os.chmod(self._path, UNIX_MODE)
+
+    def remove(self) -> None:
+        """Remove the file, if it is still the one that was made."""
+        if self._file is not None and self._file == _file(self._path):
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+        self._file = None
+
+
+def _file(path: str) -> tuple[int, int] | None:
+    """Which file this is, whatever its name."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def unix(path: str) -> socket.socket:
     """A bound Unix socket; one that a dead server left behind is replaced, anything else is not."""
     if not hasattr(socket, "AF_UNIX"):
         raise BindError(f"cannot listen on {path}: this platform has no Unix sockets")
-    _clear_the_way(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = OwnPath(path)
     try:
-        sock.bind(path)
-        os.chmod(path, UNIX_MODE)
+        _clear_the_way(path)
+        sock.take()
     except OSError as error:
+        close(sock)
+        raise BindError(why(path, error)) from None
+    except BindError:
         sock.close()
-        raise BindError(_why(path, error)) from None
+        raise
     sock.setblocking(False)
     return sock
 
 
 def inherited(number: int) -> socket.socket:
-    """The socket behind a file descriptor that this process was started with."""
+    """The socket behind a file descriptor that this process was started with, which stays open."""
+    where = f"file descriptor {number}"
+    copy = -1
     try:
-        sock = socket.socket(fileno=os.dup(number))
+        copy = os.dup(number)
+        sock = socket.socket(fileno=copy)
     except OSError as error:
-        raise BindError(f"cannot listen on file descriptor {number}: {error.strerror}; it must be a socket") from None
+        if copy >= 0:
+            os.close(copy)
+        raise BindError(f"cannot listen on {where}: {error.strerror}; it must be an open socket") from None
     if sock.type != socket.SOCK_STREAM:
         sock.close()
-        raise BindError(f"cannot listen on file descriptor {number}: it is no stream socket")
+        raise BindError(f"cannot listen on {where}: it is no stream socket")
     sock.setblocking(False)
     return sock
 
@@ -86,43 +159,36 @@ def url(sock: socket.socket) -> str:
     return f"http://{host}:{name[1]}"
 
 
-def path_of(sock: socket.socket) -> str:
-    """Where a Unix socket stands; empty for all others."""
-    return os.fsdecode(sock.getsockname()) if sock.family == getattr(socket, "AF_UNIX", None) else ""
-
-
-def close(sock: socket.socket, path: str | None = None) -> None:
-    """Close it; a Unix socket's path goes with it. One that was closed already has to be told its `path`."""
-    path = path_of(sock) if path is None else path
+def close(sock: socket.socket) -> None:
+    """Close it; the file that a Unix socket made goes with it."""
+    if isinstance(sock, OwnPath):
+        sock.remove()
     sock.close()
-    if path:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+
+
+def why(where: str, error: OSError) -> str:
+    """What a BindError says."""
+    hint = HINTS.get(error.errno or 0)
+    return f"cannot listen on {where}: {hint or error.strerror or error}"
 
 
 def _clear_the_way(path: str) -> None:
+    """Remove what a dead server left behind; BindError if something else stands there."""
     try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise BindError(f"cannot listen on {path}: there is a file of that name that is no socket")
+        mode = os.stat(path).st_mode
     except FileNotFoundError:
         return
-    except OSError as error:
-        raise BindError(_why(path, error)) from None
+    if not stat.S_ISSOCK(mode):
+        raise BindError(f"cannot listen on {path}: there is a file of that name that is no socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a server that accepts nobody would keep us waiting
         try:
             probe.connect(path)
-        except OSError:
+        except ConnectionRefusedError:
             os.unlink(path)
             return
+        except FileNotFoundError:
+            return
+        except BlockingIOError:
+            pass
     raise BindError(f"cannot listen on {path}: another server is listening there")
-
-
-def _why(where: str, error: OSError) -> str:
-    hints = {
-        errno.EADDRINUSE: "another program is listening there; stop it, or choose another port",
-        errno.EACCES: "not permitted; ports below 1024 and foreign folders need privileges",
-        errno.EADDRNOTAVAIL: "that address is not of this machine",
-        errno.ENOENT: "the folder does not exist",
-    }
-    hint = hints.get(error.errno or 0)
-    return f"cannot listen on {where}: {hint or error.strerror or error}"

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from portway.asgi.call import describe
 from portway.asgi.forwarded import Trust
 from portway.asgi.lifespan import Lifespan
-from portway.errors import LifespanFailed
+from portway.errors import BindError, LifespanFailed
 from portway.hooks import Hooks
 from portway.link.clock import Clock
 from portway.link.context import Counts, Deadlines, Shared
@@ -60,57 +61,106 @@ class Plan:
 
 
 class Service:
-    """One application on one event loop. `serve` is called once."""
+    """One application on one event loop. `serve` is called once.
+
+    `urls` are where it listens, `left` the requests that did not end, even when they were cancelled.
+    """
 
     def __init__(self, app: ASGIApp, plan: Plan) -> None:
         self.started = False
         self.sockets: list[socket.socket] = []
+        self.urls: list[str] = []
         self._app = app
         self._plan = plan
         self._counts = Counts(self._count if plan.requests else None)
-        self._stopping: asyncio.Event | None = None
+        self._stopping = asyncio.Event()
         self._stop_asked = False
         self._forced = False
+        self._patience: asyncio.Timeout | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def serve(self, sockets: Sequence[socket.socket], on_started: Callable[[], None] | None = None) -> None:
-        """Serve on bound sockets until `stop`; LifespanFailed if the application cannot start."""
+    @property
+    def left(self) -> int:
+        return len(self._counts.running)
+
+    async def serve(
+        self, sockets: Sequence[socket.socket], on_started: Callable[[], None] | None = None
+    ) -> None:
+        """Serve on bound sockets, which are closed in the end, until `stop`.
+
+        Raises LifespanFailed if the application cannot start, BindError if somebody else began to listen
+        meanwhile. If this is cancelled, there is no grace.
+        """
         self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
         self.sockets = list(sockets)
-        paths = [listen.path_of(sock) for sock in sockets]  # asked now: the loop closes them as it drains
-        plan = self._plan
-        lifespan = Lifespan(self._app, plan.lifespan, plan.startup, plan.shutdown)
-        clock = Clock(self._loop, plan.preamble, plan.dated)
+        self.urls = [listen.url(sock) for sock in sockets]
+        clock = Clock(self._loop, self._plan.preamble, self._plan.dated)
         clock.start()
         try:
-            await lifespan.startup()
-            servers = await self._listen(self._shared(clock, lifespan))
-            self.started = True
-            if on_started is not None:
-                on_started()
-            if self._stop_asked:
-                self._stopping.set()
-            await self._stopping.wait()
-            await self._drain(servers)
-            if not self._forced:
-                await self._end(lifespan)
+            if not self._stop_asked:
+                await self._live(clock, on_started)
         finally:
             clock.stop()
-            self.started = False
-            for sock, path in zip(self.sockets, paths, strict=True):
-                listen.close(sock, path)
+            for sock in self.sockets:
+                listen.close(sock)
 
     def stop(self, force: bool = False) -> None:
         """End in good order: finish what is under way, within the grace. With `force`, without any grace.
 
-        May be called from any thread, and more than once.
+        May be called from any thread, from a signal handler, before `serve`, and more than once.
         """
         self._stop_asked = True
         self._forced = self._forced or force
-        if self._loop is not None and self._stopping is not None:
+        if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended already
-                self._loop.call_soon_threadsafe(self._stopping.set)
+                self._loop.call_soon_threadsafe(self._heed)
+
+    def _heed(self) -> None:
+        """What `stop` asked for, on the loop."""
+        self._stopping.set()
+        if self._forced and self._patience is not None:
+            with contextlib.suppress(RuntimeError):  # it has run out this very moment
+                self._patience.reschedule(0)
+
+    async def _live(self, clock: Clock, on_started: Callable[[], None] | None) -> None:
+        plan = self._plan
+        lifespan = Lifespan(self._app, plan.lifespan, plan.startup, plan.shutdown)
+        if not await self._ready(lifespan):
+            log.warning("Stopped before the application's startup was complete")
+            return
+        servers: list[asyncio.Server] = []
+        try:
+            if not self._stopping.is_set():
+                await self._listen(servers, self._shared(clock, lifespan))
+                self.started = True
+                if on_started is not None:
+                    on_started()
+                await self._stopping.wait()
+        except asyncio.CancelledError:
+            self._forced = True
+            raise
+        finally:
+            self.started = False
+            await self._drain(servers)
+            await self._end(lifespan)
+
+    async def _ready(self, lifespan: Lifespan) -> bool:
+        """Wait for the application's startup; when told to stop, within the grace. Whether it is complete."""
+        startup = asyncio.ensure_future(lifespan.startup())
+        told = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait([startup, told], return_when=asyncio.FIRST_COMPLETED)
+            if not startup.done():
+                await self._within(self._plan.grace, asyncio.wait([startup]))
+            if startup.done():
+                startup.result()
+                return True
+            return False
+        finally:
+            told.cancel()
+            if not startup.done():
+                startup.cancel()
+                await lifespan.cancel()
 
     def _count(self, requests: int) -> None:
         if requests == self._plan.requests:
@@ -137,7 +187,7 @@ class Service:
             cancel_on_disconnect=plan.cancel_on_disconnect,
         )
 
-    async def _listen(self, shared: Shared) -> list[asyncio.Server]:
+    async def _listen(self, servers: list[asyncio.Server], shared: Shared) -> None:
         loop = shared.loop
         # uvloop asks a protocol for its methods; asyncio for its class.
         by_methods = type(loop).__module__.partition(".")[0] == "uvloop"
@@ -145,14 +195,20 @@ class Service:
         def link() -> Any:
             return Link(shared) if by_methods else Buffered(Link(shared))
 
-        servers = []
+        # The file of a Unix socket is removed by who made it, which the loop cannot know.
+        known = inspect.signature(loop.create_unix_server).parameters
+        kept: dict[str, Any] = {"cleanup_socket": False} if "cleanup_socket" in known else {}
         for sock in self.sockets:
-            if sock.family == getattr(socket, "AF_UNIX", None):
-                server = await loop.create_unix_server(link, sock=sock, backlog=self._plan.backlog)
-            else:
-                server = await loop.create_server(link, sock=sock, backlog=self._plan.backlog)
+            try:
+                if sock.family == getattr(socket, "AF_UNIX", None):
+                    server = await loop.create_unix_server(
+                        link, sock=sock, backlog=self._plan.backlog, **kept
+                    )
+                else:
+                    server = await loop.create_server(link, sock=sock, backlog=self._plan.backlog)
+            except OSError as error:  # two may bind to a port, and one listen
+                raise BindError(listen.why(listen.url(sock), error)) from None
             servers.append(server)
-        return servers
 
     # --- the end ---
 
@@ -164,40 +220,49 @@ class Service:
             link.drain()
         if counts.running and not self._forced:
             log.info("Waiting for %d requests to end (up to %g s)", len(counts.running), self._plan.grace)
-        if await self._quiet(0 if self._forced else self._plan.grace):
+        if await self._within(self._plan.grace, self._quiet()):
             return
         for link in list(counts.links):
             link.disconnect()
-        if await self._quiet(0 if self._forced else TOLD):
+        if await self._within(TOLD, self._quiet()):
             return
         for cycle in list(counts.running):
             log.warning("Cancelled after the grace: %s", describe(cycle))
             if cycle.task is not None:
                 cycle.task.cancel()
-        await self._quiet(CANCELLED)
+        for link in list(counts.links):
+            link.sever()
+        await self._within(CANCELLED, self._quiet())
         for cycle in list(counts.running):
             log.error("Still running after it was cancelled: %s", describe(cycle))
 
-    async def _quiet(self, seconds: float) -> bool:
-        """Wait until no connection is open and no request's Task runs; whether that came in time."""
+    async def _within(self, seconds: float, awaitable: Awaitable[object]) -> bool:
+        """Wait so long, or until the end is forced; whether it came in time."""
+        try:
+            async with asyncio.timeout(0 if self._forced else seconds) as self._patience:
+                await awaitable
+        except TimeoutError:
+            return False
+        finally:
+            self._patience = None
+        return True
+
+    async def _quiet(self) -> None:
+        """Wait until no connection is open and no request's Task runs."""
         counts = self._counts
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while counts.links or counts.running:
-                    tasks = [cycle.task for cycle in counts.running if cycle.task is not None]
-                    if tasks:
-                        await asyncio.wait(tasks)
-                        await asyncio.sleep(0)  # the Task's end closes its connection in the next turn
-                    else:
-                        await self._unlinked()
-        return not (counts.links or counts.running)
+        while counts.links or counts.running:
+            tasks = [cycle.task for cycle in counts.running if cycle.task is not None]
+            if tasks:
+                await asyncio.wait(tasks)
+                await asyncio.sleep(0)  # the Task's end closes its connection in the next turn
+            else:
+                await self._unlinked()
 
     async def _unlinked(self) -> None:
         """Until the last connection is gone."""
-        assert self._loop is not None
-        last = self._loop.create_future()
-        self._counts.on_last_link = lambda: last.done() or last.set_result(None)
-        await last
+        last = asyncio.Event()
+        self._counts.on_last_link = last.set
+        await last.wait()
 
     async def _end(self, lifespan: Lifespan) -> None:
         try:

@@ -34,7 +34,8 @@ chunk_extensions = re.compile(
 
 # RFC 9110 §7.2: Host = uri-host [ ":" port ]; RFC 3986 §3.2.2 for the host. May be empty.
 _REG_NAME = rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*"
-host = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\]|" + _REG_NAME + rb")(?::[0-9]{0,5})?")
+_IP_LITERAL = rb"\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+)\]"
+host = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb")(?::[0-9]{0,5})?")
 
 # RFC 3986 §3.1, for the absolute-form of a request-target (RFC 9112 §3.2.2).
 absolute_form = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")

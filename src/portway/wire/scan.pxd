@@ -1,6 +1,9 @@
 cimport cython
 
 cdef bint COMPILED
+cdef bytes _TOKEN
+cdef bytes _TEXT
+cdef bytes _TARGET
 cdef const unsigned char* TOKEN
 cdef const unsigned char* TEXT
 cdef const unsigned char* TARGET

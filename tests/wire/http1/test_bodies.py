@@ -85,10 +85,11 @@ def test_reading_may_begin_anywhere() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        b"+5", b"-5", b"-0", b"0x5", b"0X5", b"5_0", b"5 ", b"5\t", b"5 ;", b"5.", b"5,", b"5h", b"5\0", b"5\x0b",
-        b"5\r", b"5\r\r", b"5\xb2", b"0000000000000005", b"1" + b"0" * 16, b"f" * 16, b"f" * 17, b"f" * 500, b"0 ",
-        b"0_", b"5;", b"5; ", b"5;;a", b"5;=a", b"5;a=", b"5;a b", b"5 a", b"5;a=b c", b'5;a="', b'5;a="b', b'5;a="\\"',
-        b'5;a="b"c', b"5;a\0", b"5;a=\x7f", b"5;a\r;b", b"5;\xe4=1", b"5;a:b", b'5;"a"', b"5;a=b;", b'5;a="\x01"',
+        b"+5", b"-5", b"-0", b"0x5", b"0X5", b"5_0", b"5 ", b"5\t", b"5 ;", b"5.", b"5,", b"5h", b"5\0",
+        b"5\x0b", b"5\r", b"5\r\r", b"5\xb2", b"0000000000000005", b"1" + b"0" * 16, b"f" * 16, b"f" * 17,
+        b"f" * 500, b"0 ", b"0_", b"5;", b"5; ", b"5;;a", b"5;=a", b"5;a=", b"5;a b", b"5 a", b"5;a=b c",
+        b'5;a="', b'5;a="b', b'5;a="\\"', b'5;a="b"c', b"5;a\0", b"5;a=\x7f", b"5;a\r;b", b"5;\xe4=1",
+        b"5;a:b", b'5;"a"', b"5;a=b;", b'5;a="\x01"',
     ],
 )  # fmt: skip
 def test_a_size_line_that_could_be_read_two_ways_is_refused(line: bytes) -> None:
@@ -109,7 +110,8 @@ def test_a_bare_line_feed_after_a_size_is_refused(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [b"\n0\r\n\r\n", b"0\r\n\r\n", b"\r0\r\n\r\n", b" \r\n0\r\n\r\n", b"XX0\r\n\r\n", b"\r\r\n", b"!", b"\n"]
+    "end",
+    [b"\n0\r\n\r\n", b"0\r\n\r\n", b"\r0\r\n\r\n", b" \r\n0\r\n\r\n", b"XX0\r\n\r\n", b"\r\r\n", b"!", b"\n"],
 )
 def test_a_chunk_must_be_followed_by_its_crlf(end: bytes) -> None:
     assert refused(b"5\r\nhello" + end) == (400, "a chunk is not followed by a CRLF")
@@ -126,8 +128,8 @@ def test_a_size_that_no_one_has_is_only_a_number() -> None:
 @pytest.mark.parametrize(
     "extension",
     [
-        b";a", b";a=b", b";a=b;c=d", b";a;b;c", b' ; a = "b c" ; d', b'\t;\ta\t=\t"\\"\\\\"', b';a=""', b";a=1;a=1",
-        b';a="\t\xe4;=,"',
+        b";a", b";a=b", b";a=b;c=d", b";a;b;c", b' ; a = "b c" ; d', b'\t;\ta\t=\t"\\"\\\\"', b';a=""',
+        b";a=1;a=1", b';a="\t\xe4;=,"',
     ],
 )  # fmt: skip
 def test_extensions_of_the_grammar_are_read_over(extension: bytes) -> None:
@@ -148,7 +150,14 @@ def test_extensions_have_an_end() -> None:
 
 @pytest.mark.parametrize(
     "extension",
-    [b";a" * 500, b";" + b"a" * 1000, b'; a = "' + b"\\x" * 490, b";" + b" " * 1000, b";a=" + b"\t " * 500, b'";' * 500],
+    [
+        b";a" * 500,
+        b";" + b"a" * 1000,
+        b'; a = "' + b"\\x" * 490,
+        b";" + b" " * 1000,
+        b";a=" + b"\t " * 500,
+        b'";' * 500,
+    ],
 )
 def test_a_malformed_extension_is_refused_soon(extension: bytes) -> None:
     # Were the pattern to try each way of reading it, this would not end.

@@ -13,6 +13,7 @@ cdef Py_ssize_t HEX_DIGITS_MOST
 cdef Py_ssize_t FRAMING_FREE
 cdef Py_ssize_t FRAMING_MOST
 cdef unsigned char NO_DIGIT
+cdef bytes _HEX
 cdef const unsigned char* HEX
 
 
