@@ -10,7 +10,19 @@ import portway
 from portway._modes import HOME
 
 # What docs/ promises to keep; a change here is a change for users and belongs in CHANGELOG.md.
-PUBLIC: list[str] = []
+PUBLIC = [
+    "BindError",
+    "ClientDisconnected",
+    "LifespanFailed",
+    "LoadError",
+    "MessageError",
+    "PortwayError",
+    "Server",
+    "Settings",
+    "SettingsError",
+    "__version__",
+    "run",
+]
 
 # Packages behind the extras. A module may need one of them to be imported.
 OPTIONAL = {"aioquic", "libcst", "prometheus_client", "redis", "rich", "watchfiles", "yaml"}

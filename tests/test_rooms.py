@@ -52,7 +52,7 @@ def room_of(file: Path) -> str:
 
 
 def imports(file: Path) -> Iterator[tuple[str, bool]]:
-    """Each name that a file imports, in full, and whether it does so inside a function."""
+    """Each name that a file imports, in full, and whether it does so only in a function or for types."""
     package = [portway.__name__, *file.relative_to(HOME).parts[:-1]]
 
     def full(level: int, origin: str | None, name: str) -> str:
@@ -65,8 +65,9 @@ def imports(file: Path) -> Iterator[tuple[str, bool]]:
                 yield full(len(dots), origin, name.split()[0]), False
         return
     tree = ast.parse(file.read_text())
-    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    lazy = {id(node) for function in functions for node in ast.walk(function)}
+    # What stands in a function, or under `if TYPE_CHECKING:`, is not imported with the file.
+    late = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.If))
+    lazy = {id(node) for block in late for node in ast.walk(block)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, id(node) in lazy) for alias in node.names)

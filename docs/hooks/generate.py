@@ -41,11 +41,10 @@ def settings() -> str:
 
 
 def one_setting(setting: Setting) -> str:
-    kind = "" if setting.name == "target" else f"`{setting.name} = {in_toml(setting)}`"
     rows = [
         ("Option", ", ".join(f"`{each}`" for each in setting.options)),
         ("Variable", ", ".join(f"`{each}`" for each in setting.variables)),
-        ("In a file", kind or f'`target = "{setting.example}"`'),
+        ("In a file", f"`{setting.name} = {in_toml(setting)}`"),
         ("Value", values(setting)),
         ("Default", default(setting)),
     ]
@@ -86,9 +85,7 @@ def in_toml(setting: Setting) -> str:
     if setting.kind == "list":
         return f'["{setting.example}"]'
     if setting.kind in ("integer", "seconds", "switch"):
-        return written(setting.default) if not setting.facts.example else setting.facts.example
-    if setting.kind == "size":
-        return f'"{setting.example}"'
+        return setting.facts.example or written(setting.default)
     return f'"{setting.example}"'
 
 
@@ -165,7 +162,8 @@ WITHOUT_MEMBERS = ("portway.Settings",)
 
 
 def own(kind: type, name: str) -> bool:
-    return name in vars(kind) and bool(inspect.getdoc(vars(kind)[name]))
+    """Whether it has a docstring of its own, not one that it inherits."""
+    return name in vars(kind) and bool(vars(kind)[name].__doc__)
 
 
 def signature(path: str, thing: Any) -> str:
@@ -175,7 +173,9 @@ def signature(path: str, thing: Any) -> str:
     if path in WITHOUT_MEMBERS:
         return f"```python\n{path}(**settings)\n```"
     text = str(inspect.signature(thing)).replace("(self, ", "(").replace("(self)", "()").replace("'", "")
-    before = "class " if inspect.isclass(thing) else "async def " if inspect.iscoroutinefunction(thing) else "def "
+    if inspect.isclass(thing):
+        return f"```python\nclass {path}{text.removesuffix(' -> None')}\n```"
+    before = "async def " if inspect.iscoroutinefunction(thing) else "def "
     return f"```python\n{before}{path}{text}\n```"
 
 

@@ -1,5 +1,6 @@
 """Serves what people build, as they do it: by the path of the file, on either event loop."""
 
+import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -19,22 +20,27 @@ class Errors(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.lines: list[str] = []
         self.setFormatter(logging.Formatter("%(message)s"))
+        self.lines: list[str] = []
+        self.expected: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
+        self.lines.append(self.format(record).splitlines()[0])
+
+    def expect(self, line: str) -> None:
+        """There will be this one, by the end of the server."""
+        self.expected.append(line)
 
 
 @pytest.fixture
-def errors() -> Iterator[list[str]]:
-    """What was logged as an error until now; at the end of the test and of its server it must be empty."""
+def errors() -> Iterator[Errors]:
+    """What the server logs as an error; at its end there must be what the test expected, which is nothing mostly."""
     handler = Errors()
     logger = logging.getLogger("portway")
     logger.addHandler(handler)
-    yield handler.lines
+    yield handler
     logger.removeHandler(handler)
-    assert handler.lines == []
+    assert handler.lines == handler.expected
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
@@ -49,7 +55,14 @@ def framework(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def served(framework: str, loop: str, errors: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def collected() -> Iterator[None]:
+    """Whatever was left lying about is found in this test, and not in another one."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture
+def served(framework: str, loop: str, errors: Errors, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """The server of the framework's application."""
     monkeypatch.setattr(sys, "path", sys.path[:])
     with serve(str(APPS / f"on_{framework}.py"), app_dir=str(APPS), loop=loop) as served:

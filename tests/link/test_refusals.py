@@ -1,7 +1,9 @@
 """What the log says of refused requests: who, why, the first bytes; and not too often."""
 
 import logging
+import select
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,6 +100,23 @@ def test_the_first_bytes_of_a_body_are_those_that_were_wrong(served: Served, log
     (line,) = log.lines
     assert "a chunk has no size" in line
     assert "POST" not in line
+
+
+def test_a_client_that_was_slow_to_read_its_last_response_is_not_refused(log: Lines) -> None:
+    async def large(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": b"x" * (16 << 20)})
+
+    with serve(large, lifespan="off", timeout_response=0.5) as served, Raw(served.host, served.port) as raw:
+        raw.send(GET + GET)
+        while raw.socket.recv(1 << 20):
+            pass
+        patience = time.monotonic() + 10
+        with pytest.raises(OSError, match=r"(?i)reset|aborted|pipe"):  # it hears us out, for a while
+            while time.monotonic() < patience:
+                raw.send(b"x")
+                select.select([], [], [], 0.05)
+    assert log.lines == []
 
 
 def test_a_request_that_does_not_come_in_time_is_logged(log: Lines) -> None:

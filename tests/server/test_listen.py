@@ -293,3 +293,15 @@ def test_a_descriptor_that_is_no_listening_socket_is_said_so(tmp_path: Path) -> 
 def test_a_bind_error_is_raised_to_who_runs_a_server(taken: int) -> None:
     with pytest.raises(BindError):
         portway.run(app, port=taken, log_level="critical")
+
+
+def test_what_is_accepted_delays_no_small_write() -> None:
+    bound = listen.tcp("127.0.0.1", 0)[0]
+    with bound, listen.inherited(bound.fileno()) as again, socket.socket() as client:
+        bound.listen()
+        bound.setblocking(True)
+        client.connect(bound.getsockname())
+        accepted, _ = bound.accept()
+        with accepted:
+            for sock in (bound, again, accepted):
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

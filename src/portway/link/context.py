@@ -56,7 +56,7 @@ class Shared:
     """What an application is served with.
 
     `context` is what its lifespan left in context variables, `state` what it filled; `concurrency` is the
-    number of connections or requests from which on 503 is answered, or 0; `starter` begins the
+    number of requests under way beyond which 503 is answered, or 0; `starter` begins the
     Tasks of requests; `gathers` says that the loop's transports write several pieces well.
     """
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from portway.asgi import call, forwarded, http, scope
 from portway.asgi.http import Cycle
-from portway.link.context import Shared
+from portway.link.context import READ_MOST, Shared
 from portway.wire import events
 from portway.wire.faults import ProtocolFault
 from portway.wire.fields import Outgoing
@@ -26,7 +26,7 @@ log = logging.getLogger("portway")
 
 # Content of a request that the application has not asked for: at most so many bytes are held, and
 # reading goes on when it has taken so much that this is left.
-HELD_MOST = 64 * 1024
+HELD_MOST = READ_MOST
 HELD_FEW = 16 * 1024
 
 # The least that is worth a read: below it, reading stops.
@@ -39,11 +39,6 @@ JOIN_MOST = 64 * 1024
 WRITE_MOST = 64 * 1024
 
 COMPILED = not __file__.endswith(".py")
-
-# The buffer that all connections of a thread read into: what is read is copied out at once.
-_BUFFER = bytearray(HELD_MOST)
-BUFFER = _BUFFER
-VIEW = memoryview(_BUFFER)
 
 
 class Link(Port):
@@ -98,11 +93,12 @@ class Link(Port):
 
     def get_buffer(self, hint: int) -> memoryview | bytearray:
         if self._held:
-            return VIEW[: HELD_MOST - self._held]
-        return _BUFFER
+            return self._shared.view[: HELD_MOST - self._held]
+        return self._shared.buffer
 
     def buffer_updated(self, size: int) -> None:
-        buffer = BUFFER
+        read = self._shared.buffer
+        buffer = read
         if COMPILED:
             # A slice of a C pointer is a bytes object already: saves 900 instructions of 40,000.
             data: bytes = buffer[0:size]  # type: ignore[assignment]
@@ -164,7 +160,9 @@ class Link(Port):
     def resume_writing(self) -> None:
         self._full = False
         self._settle()
-        if self._cycle is not None:
+        if self._lingering:
+            self._wait(states.FOR_END)
+        elif self._cycle is not None:
             self._cycle.writable()
         elif self._codec.begun():
             self._shared.loop.call_soon(self.data_received, b"")
@@ -215,9 +213,7 @@ class Link(Port):
         if head.upgrade is not None and head.upgrade.lower() == b"websocket":
             cycle.fail(501, "WebSocket is not spoken here")
             return
-        if shared.concurrency and (
-            len(counts.running) >= shared.concurrency or len(counts.links) > shared.concurrency
-        ):
+        if shared.concurrency and len(counts.running) >= shared.concurrency:
             app = call.unavailable
         if counts.on_request is not None:
             counts.on_request(counts.requests)

@@ -20,7 +20,7 @@ from typing import Any
 from portway.asgi.call import describe
 from portway.asgi.forwarded import Trust
 from portway.asgi.lifespan import Lifespan
-from portway.errors import BindError, LifespanFailed
+from portway.errors import LifespanFailed
 from portway.hooks import Hooks
 from portway.link.clock import Clock
 from portway.link.context import Counts, Deadlines, Shared
@@ -198,16 +198,13 @@ class Service:
         # The file of a Unix socket is removed by who made it, which the loop cannot know.
         known = inspect.signature(loop.create_unix_server).parameters
         kept: dict[str, Any] = {"cleanup_socket": False} if "cleanup_socket" in known else {}
+        backlog = self._plan.backlog
         for sock in self.sockets:
-            try:
-                if sock.family == getattr(socket, "AF_UNIX", None):
-                    server = await loop.create_unix_server(
-                        link, sock=sock, backlog=self._plan.backlog, **kept
-                    )
-                else:
-                    server = await loop.create_server(link, sock=sock, backlog=self._plan.backlog)
-            except OSError as error:  # two may bind to a port, and one listen
-                raise BindError(listen.why(listen.url(sock), error)) from None
+            listen.begin(sock, backlog)
+            if sock.family == getattr(socket, "AF_UNIX", None):
+                server = await loop.create_unix_server(link, sock=sock, backlog=backlog, **kept)
+            else:
+                server = await loop.create_server(link, sock=sock, backlog=backlog)
             servers.append(server)
 
     # --- the end ---

@@ -249,7 +249,7 @@ def test_the_small_rest_of_a_body_is_thrown_away(end: bool) -> None:
     assert repr(codec) == "<HTTP/1 theirs=BODY ours=IDLE requests=1 kept=0>"
     assert wait(codec) == "FOR_BODY"
     assert codec.receive(b"l") == []
-    assert told(codec.receive(b"lo" + GET)) == [(2, "GET", b"/", True)]
+    assert told(codec.receive(b"lo" + POST + b"hello")) == [(2, "POST", b"/", False), (2, b"hello", True)]
 
 
 def large(size: int) -> bytes:

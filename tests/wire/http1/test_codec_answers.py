@@ -244,6 +244,16 @@ def test_a_fault_in_a_body_is_answered_if_nothing_else_was() -> None:
     assert b"".join(codec.take()) == refusal(b"400 Bad Request", b"a chunk has no size")
 
 
+def test_a_head_that_did_not_come_in_time_is_answered_and_forgotten() -> None:
+    codec = start(GET[:-2])
+    assert codec.fail(ProtocolFault("the request's head did not come in time", 408))
+    assert b"".join(codec.take()) == refusal(
+        b"408 Request Timeout", b"the request's head did not come in time"
+    )
+    assert repr(codec) == "<HTTP/1 theirs=CLOSED ours=CLOSED requests=0 kept=0>"
+    assert codec.receive(GET[-2:]) == []
+
+
 def test_a_fault_in_the_body_of_a_head_request_is_answered_without_content() -> None:
     codec = start(CHUNKED.replace(b"POST", b"HEAD"))
     assert codec.fail(fault(codec, b"x\r\n"))
