@@ -43,6 +43,9 @@ NO_ADDRESS = 1
 NO_START = 3
 INTERRUPTED = 130
 
+# For the clock, 0 is never; for a person who sets --timeout-keep-alive 0, it is now.
+AT_ONCE = 0.001
+
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
     SIGNALS.append(signal.SIGBREAK)
@@ -259,7 +262,7 @@ def plan(settings: Settings) -> Plan:
             body=settings.limit_request_body or 0,
         ),
         deadlines=Deadlines(
-            idle=settings.timeout_keep_alive,
+            idle=settings.timeout_keep_alive or AT_ONCE,
             head=settings.timeout_request_head,
             body=settings.timeout_request_body,
             write=settings.timeout_response,

@@ -126,9 +126,7 @@ def test_what_cannot_be_listened_on_is_said_with_what_to_do(host: str, port: int
         listen.tcp(host, port)
 
 
-def test_a_taken_port_is_a_bind_error_and_what_was_bound_before_is_free_again(
-    taken: int, tmp_path: Path
-) -> None:
+def test_a_taken_port_is_a_bind_error_and_what_was_bound_before_is_free_again(taken: int, tmp_path: Path) -> None:
     path = tmp_path / "s"
     settings = settled(None, {"bind": (f"unix:{path}", f"127.0.0.1:{taken}")})
     with pytest.raises(BindError, match=f"127.0.0.1:{taken}: another program is listening there"):
@@ -160,9 +158,9 @@ def test_a_port_that_is_taken_between_bind_and_listen_is_a_bind_error_after_an_o
             rival.listen()
             await send({"type": f"{kind}.complete"})
 
-    with rival, pytest.raises(BindError, match=f"127.0.0.1:{port}: another program is listening there"):
-        with serve(late, port=port):
-            pass
+    words = f"127.0.0.1:{port}: another program is listening there"
+    with rival, pytest.raises(BindError, match=words), serve(late, port=port):
+        pass
     assert told == ["lifespan.startup", "lifespan.shutdown"]
 
 
@@ -231,9 +229,7 @@ def test_a_file_that_took_the_place_of_ours_is_left_alone(tmp_path: Path) -> Non
 
 
 @POSIX
-@pytest.mark.parametrize(
-    ("name", "words"), [("absent/s", "the folder does not exist"), ("s" * 200, "too long")]
-)
+@pytest.mark.parametrize(("name", "words"), [("absent/s", "the folder does not exist"), ("s" * 200, "too long")])
 def test_a_path_that_cannot_be_is_said_so(tmp_path: Path, name: str, words: str) -> None:
     with pytest.raises(BindError, match=words):
         listen.unix(str(tmp_path / name))
@@ -274,7 +270,7 @@ def test_a_socket_handed_to_the_process_is_served(portway_command: Portway) -> N
     )
     with socket.create_server(("127.0.0.1", 0)) as ours:
         number = ours.fileno()
-        command = portway_command(source, "-b", f"fd://{number}", "--lifespan", "off", pass_fds=(number,)).up()
+        portway_command(source, "-b", f"fd://{number}", "--lifespan", "off", pass_fds=(number,)).up()
         with Raw("127.0.0.1", ours.getsockname()[1]) as raw:
             assert raw.ask(GET).status == 200
 

@@ -86,9 +86,7 @@ PATHS = {"/": hello, "/echo": echo, "/block": block, "/stream": stream, "/deaf":
 
 @LOOPS
 @SIGNALS
-def test_a_signal_ends_the_server_in_good_order(
-    portway_command: Portway, loop: str, number: signal.Signals
-) -> None:
+def test_a_signal_ends_the_server_in_good_order(portway_command: Portway, loop: str, number: signal.Signals) -> None:
     command = portway_command(APP, "--port", "0", "--loop", loop).up()
     idle, busy = Raw("127.0.0.1", command.port), Raw("127.0.0.1", command.port)
     with idle, busy:
@@ -108,9 +106,7 @@ def test_a_signal_ends_the_server_in_good_order(
 
 
 @LOOPS
-def test_a_second_interrupt_ends_at_once_even_while_the_application_blocks(
-    portway_command: Portway, loop: str
-) -> None:
+def test_a_second_interrupt_ends_at_once_even_while_the_application_blocks(portway_command: Portway, loop: str) -> None:
     command = portway_command(APP, "--port", "0", "--loop", loop).up()
     with Raw("127.0.0.1", command.port) as raw:
         assert raw.ask(GET % b"/").status == 200
@@ -191,9 +187,7 @@ async def app(scope, receive, send):
 
 @LOOPS
 def test_a_startup_that_hangs_does_not_hold_up_the_end(portway_command: Portway, loop: str) -> None:
-    command = portway_command(
-        SLOW_START, "--port", "0", "--loop", loop, "--timeout-graceful-shutdown", "0.1"
-    )
+    command = portway_command(SLOW_START, "--port", "0", "--loop", loop, "--timeout-graceful-shutdown", "0.1")
     command.out.wait_for("starting")
     assert command.ends(signal.SIGTERM) == 0
     assert "Stopped before the application's startup was complete" in command.err.all()

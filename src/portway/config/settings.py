@@ -163,7 +163,7 @@ class HTTP(Group):
         True, "Take the client and the scheme from the X-Forwarded headers of trusted proxies."
     )
     forwarded_allow_ips: str = setting(
-        "127.0.0.1",
+        "127.0.0.1,::1",
         "Proxies to trust: addresses and networks, `unix` for those on a Unix socket, `*` for all; "
         "separated by commas.",
         env=("FORWARDED_ALLOW_IPS",),

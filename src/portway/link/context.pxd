@@ -42,4 +42,6 @@ cdef class Shared:
     cdef readonly bint cancel_on_disconnect
     cdef readonly Starter starter
     cdef readonly bint gathers
+    cdef readonly bytearray buffer
+    cdef readonly object view
     cdef readonly object refusals

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from portway.link.tcp import Link
 
 
+# What is read at once, at most.
+READ_MOST = 64 * 1024
+
+
 class Deadlines:
     """How long a connection may wait, in ticks of the clock; 0 is for ever."""
 
@@ -57,13 +61,15 @@ class Shared:
 
     `context` is what its lifespan left in context variables, `state` what it filled; `concurrency` is the
     number of requests under way beyond which 503 is answered, or 0; `starter` begins the
-    Tasks of requests; `gathers` says that the loop's transports write several pieces well.
+    Tasks of requests; `gathers` says that the loop's transports write several pieces well. All connections
+    read into `buffer`, of which `view` is a view; what is read is copied out at once. Other loops, in other
+    threads, have their own.
     """
 
     __slots__ = (
-        "app", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "gathers", "hooks",
+        "app", "buffer", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "gathers", "hooks",
         "limits", "loop", "preamble", "refusals", "root_path", "starter", "state",
-        "trust",
+        "trust", "view",
     )  # fmt: skip
 
     def __init__(
@@ -102,3 +108,5 @@ class Shared:
         # asyncio's own writelines joins (3.11), or does not stop at the high-water mark (before 3.13.6).
         self.gathers = type(loop).__module__.partition(".")[0] == "uvloop"
         self.refusals = Refusals(clock)
+        self.buffer = bytearray(READ_MOST)
+        self.view = memoryview(self.buffer)

@@ -14,9 +14,6 @@ cdef Py_ssize_t HELD_MOST
 cdef Py_ssize_t HELD_FEW
 cdef Py_ssize_t READ_LEAST
 cdef Py_ssize_t JOIN_MOST
-cdef bytearray _BUFFER
-cdef const unsigned char* BUFFER
-cdef object VIEW
 cdef bint COMPILED
 
 
@@ -45,7 +42,7 @@ cdef class Link(Port):
     cdef readonly object peer
     cdef object __weakref__
 
-    @cython.locals(buffer="const unsigned char *", data=bytes)
+    @cython.locals(read=bytearray, buffer="const unsigned char *", data=bytes)
     cpdef object buffer_updated(self, Py_ssize_t size)
 
     cpdef object data_received(self, bytes data)

@@ -1,0 +1,165 @@
+"""A connection without a network, and a clock that is wound by hand."""
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from portway.hooks import Hooks
+from portway.link.clock import TICKS_A_SECOND, Clock
+from portway.link.context import Counts, Deadlines, Shared
+from portway.link.tcp import Link
+from portway.types import ASGIApp
+from portway.wire.http1.encode import Preamble
+from portway.wire.port import Limits
+
+
+class Hand:
+    """Stands in for a loop where time is concerned: it passes when `pass_by` is called."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.due: list[tuple[float, Callable[[], object]]] = []
+        self.faults: list[dict[str, Any]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> "Hand":
+        self.due.append((when, callback))
+        return self
+
+    def cancel(self) -> None:
+        self.due.clear()
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.faults.append(context)
+
+    def pass_by(self, seconds: float, steps: bool = True) -> None:
+        """Let time pass, in steps of a tick or all at once."""
+        end = self.now + seconds
+        while steps and self.now + 1 / TICKS_A_SECOND < end:
+            self.now += 1 / TICKS_A_SECOND
+            self._run()
+        self.now = end
+        self._run()
+
+    def _run(self) -> None:
+        due = [each for each in self.due if each[0] <= self.now]
+        self.due = [each for each in self.due if each[0] > self.now]
+        for _, callback in due:
+            callback()
+
+
+class Transport:
+    """Keeps what is written; `unsent` is what the client has not taken yet."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.unsent = 0
+        self.reading = True
+        self.state = "open"
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def writelines(self, pieces: list[bytes]) -> None:
+        self.written += b"".join(pieces)
+
+    def write_eof(self) -> None:
+        self.state = "half closed"
+
+    def get_extra_info(self, name: str) -> Any:
+        return {"peername": ("192.0.2.7", 4711), "sockname": ("192.0.2.1", 80)}.get(name)
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def close(self) -> None:
+        self.state = "closed"
+
+    def abort(self) -> None:
+        self.state = "aborted"
+
+
+class Stage:
+    """A link of an application, its transport, and its clock."""
+
+    def __init__(self, app: ASGIApp, **seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self.hand = Hand()
+        self.clock = Clock(self.hand, Preamble(), False)  # type: ignore[arg-type]
+        self.clock.start()
+        spans = {"idle": 75.0, "head": 10.0, "body": 30.0, "write": 20.0} | seconds
+        self.counts = Counts()
+        shared = Shared(
+            app,
+            loop,
+            clock=self.clock,
+            preamble=Preamble(),
+            limits=Limits(),
+            deadlines=Deadlines(**spans),
+            hooks=Hooks(),
+            counts=self.counts,
+            context=contextvars.copy_context(),
+            state=None,
+            root_path="",
+            trust=None,
+            concurrency=0,
+            cancel_on_disconnect=False,
+        )
+        self.transport = Transport()
+        self.link = Link(shared)
+        self.link.connection_made(self.transport)
+
+    async def feed(self, data: bytes) -> None:
+        """Bytes come, and the application gets its turns."""
+        self.link.data_received(data)
+        await self.turns()
+
+    async def turns(self) -> None:
+        """Let everything run that can."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def end(self) -> None:
+        """The connection is lost, and the application through."""
+        self.link.connection_lost(None)
+        tasks = [cycle.task for cycle in self.counts.running if cycle.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+Play = Callable[..., None]
+
+
+@pytest.fixture
+def hand() -> Hand:
+    return Hand()
+
+
+@pytest.fixture
+def play() -> Play:
+    """`play(app, scene, **deadlines)` runs `await scene(stage)` with a stage for the application."""
+
+    def run(app: ASGIApp, scene: Callable[[Stage], Awaitable[None]], **seconds: float) -> None:
+        async def main() -> None:
+            stage = Stage(app, **seconds)
+            await scene(stage)
+            await stage.end()
+
+        asyncio.run(main())
+
+    return run
