@@ -62,7 +62,7 @@ def wait_until_refused(served: Served) -> None:
     try:
         while True:
             socket.create_connection((served.host, served.port)).close()
-    except ConnectionRefusedError:
+    except ConnectionError:  # refused, or reset if the socket was closed this very moment
         pass
 
 

@@ -193,7 +193,7 @@ class Cycle:
             message = _as_dict(message)
         kind = message.get("type")
         state = self.state
-        if (state == HELD or state == BODY) and kind == _BODY:
+        if state in (HELD, BODY) and kind == _BODY:
             return self._send_body(message)
         if state == START and kind == _START:
             self._hold(message)

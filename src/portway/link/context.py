@@ -67,9 +67,8 @@ class Shared:
     """
 
     __slots__ = (
-        "app", "buffer", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "gathers", "hooks",
-        "limits", "loop", "preamble", "refusals", "root_path", "starter", "state",
-        "trust", "view",
+        "app", "buffer", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "gathers",
+        "hooks", "limits", "loop", "preamble", "refusals", "root_path", "starter", "state", "trust", "view",
     )  # fmt: skip
 
     def __init__(
