@@ -1,6 +1,7 @@
 """The lifespan of an application: before the first connection, after the last, and what becomes of a refusal."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -409,6 +410,25 @@ def test_a_shutdown_that_takes_too_long_is_given_up(log: Any) -> None:  # ASGI 5
     assert answers(living(lifespan), timeout_shutdown=0.1)
     assert cancelled == [True]
     assert "did not complete its shutdown within 0.1 s" in log.error
+
+
+@pytest.mark.parametrize("limit", ["timeout_startup", "timeout_shutdown"])
+def test_nothing_of_it_is_left_in_a_loop_that_goes_on(log: Any, limit: str) -> None:  # ASGI 47
+    async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if limit == "timeout_shutdown":
+            await send(COMPLETE)
+            await receive()
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        with contextlib.suppress(portway.LifespanFailed):
+            async with serve(living(lifespan), **{limit: 0.1}):
+                pass
+        await asyncio.sleep(0)  # `serve` has a Task of its own, cancelled just now
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
 
 
 # --- wrong messages ---

@@ -218,16 +218,18 @@ def test_reading_pauses_while_too_much_is_pipelined() -> None:
             assert raw.response().body == b"/many"
 
 
+@pytest.mark.parametrize("batch", [1, 20, 400])
 @pytest.mark.parametrize("path", [b"/large", b"/larger"])
-def test_a_client_that_reads_no_responses_gets_no_further_requests_served(path: bytes) -> None:
+def test_a_client_that_reads_no_responses_gets_no_further_requests_served(path: bytes, batch: int) -> None:
     # Else a few kilobytes of requests would fill the memory with their responses.
     app = App()
     count = 400
     with serve(app) as served, Raw(served.host, served.port) as raw:
-        raw.send(get(path) * count)
         with Raw(served.host, served.port) as other:
-            for _ in range(10):
-                assert other.ask(get(b"/other")).status == 200
+            for _ in range(count // batch):
+                raw.send(get(path) * batch)
+                for _ in range(batch):
+                    assert other.ask(get(b"/other")).status == 200
         assert app.paths.count(path.decode()) < count // 2
         for _ in range(count):
             assert len(raw.response().body) == LARGE
@@ -240,13 +242,12 @@ def test_a_pipelined_request_is_not_begun_for_a_client_that_is_gone() -> None:
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         paths.append(scope["path"])
+        await asyncio.sleep(0)
         if scope["path"] == "/first":
             entered.set()
-            reset.wait(10)  # blocks the loop: that the client is gone is only seen by the write
+            reset.wait(10)  # blocks the loop, so that it learns from its own write that the client is gone
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"ok", "more_body": True})
-        await asyncio.sleep(0)
-        await send({"type": "http.response.body"})
+        await send({"type": "http.response.body", "body": b"ok"})
 
     with serve(app, lifespan="off", loop="asyncio") as served:
         raw = Raw(served.host, served.port)
@@ -422,11 +423,20 @@ def test_a_client_that_half_closes_within_its_response_gets_the_rest() -> None:
 
 
 def test_a_client_that_half_closes_within_its_request_gets_nothing() -> None:
-    app = App()
-    with talking(app) as raw:
+    told = []
+    over = threading.Event()
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        while not told or told[-1]["type"] != "http.disconnect":
+            told.append(await receive())
+        over.set()
+
+    with serve(app, lifespan="off") as served, Raw(served.host, served.port) as raw:
         raw.send(get(b"/", b"Content-Length: 5", method=b"POST") + b"hell")
         raw.half_close()
         assert raw.rest() == b""
+        assert over.wait(10)
+    assert all(message.get("more_body") for message in told[:-1])
 
 
 # --- upgrades ---

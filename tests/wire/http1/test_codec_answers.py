@@ -247,9 +247,7 @@ def test_a_fault_in_a_body_is_answered_if_nothing_else_was() -> None:
 def test_a_head_that_did_not_come_in_time_is_answered_and_forgotten() -> None:
     codec = start(GET[:-2])
     assert codec.fail(ProtocolFault("the request's head did not come in time", 408))
-    assert b"".join(codec.take()) == refusal(
-        b"408 Request Timeout", b"the request's head did not come in time"
-    )
+    assert b"".join(codec.take()) == refusal(b"408 Request Timeout", b"the request's head did not come in time")
     assert repr(codec) == "<HTTP/1 theirs=CLOSED ours=CLOSED requests=0 kept=0>"
     assert codec.receive(GET[-2:]) == []
 
