@@ -145,8 +145,7 @@ def profile(python: Python, server: Server, row: Row, core: int, width: int) -> 
             counting.group.ready(PATIENCE)
             with ExitStack() as opened:
                 connections = [
-                    opened.enter_context(socket.create_connection((HOST, port), timeout=PATIENCE))
-                    for _ in range(width)
+                    opened.enter_context(socket.create_connection((HOST, port), timeout=PATIENCE)) for _ in range(width)
                 ]
                 counting.begin()
                 ask(connections, row, WARM_UP)

@@ -5,9 +5,7 @@ from portway.errors import ClientDisconnected, LoadError, MessageError, PortwayE
 
 
 def leaves() -> list[type[PortwayError]]:
-    return [
-        each for each in vars(portway.errors).values() if isinstance(each, type) and each is not PortwayError
-    ]
+    return [each for each in vars(portway.errors).values() if isinstance(each, type) and each is not PortwayError]
 
 
 def test_every_error_is_of_the_one_root_and_in_the_tree_of_the_docstring() -> None:

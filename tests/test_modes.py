@@ -82,9 +82,7 @@ def test_no_extension_is_older_than_its_source() -> None:
     stale = []
     for name in _modes.compiled_modules():
         stem = _modes.HOME.joinpath(*name.split(".")[1:])
-        built = next(
-            file for suffix in EXTENSION_SUFFIXES if (file := stem.with_name(stem.name + suffix)).exists()
-        )
+        built = next(file for suffix in EXTENSION_SUFFIXES if (file := stem.with_name(stem.name + suffix)).exists())
         sources = (stem.with_suffix(".py"), stem.with_suffix(".pxd"))
         if any(source.stat().st_mtime > built.stat().st_mtime for source in sources):
             stale.append(name)

@@ -22,9 +22,7 @@ class SourceFirst:
     """Finds Portway's modules as `.py` files only, and no one else's."""
 
     @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if not name.startswith(PACKAGE + "."):
             return None
         for folder in path or ():

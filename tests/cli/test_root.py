@@ -137,7 +137,5 @@ def test_help_imports_neither_the_server_nor_asyncio(tmp_path: Path) -> None:
         "except SystemExit: pass\n"
         "print(sorted({'asyncio', 'ssl', 'uvloop', 'portway.boot', 'portway.server'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -129,9 +129,7 @@ def test_settings_made_in_python_are_checked_like_all_others() -> None:
 @pytest.mark.parametrize("other", [{"host": "::1"}, {"port": 80}, {"uds": "/run/x"}, {"fd": 3}])
 def test_bind_and_another_way_to_say_where_contradict_each_other(other: dict[str, Any]) -> None:
     (name,) = other
-    with pytest.raises(
-        SettingsError, match=rf"^{name} and bind both say where to listen; write all of it as bind"
-    ):
+    with pytest.raises(SettingsError, match=rf"^{name} and bind both say where to listen; write all of it as bind"):
         check(Settings(bind=("127.0.0.1:1",), **other))
 
 
@@ -147,9 +145,7 @@ def test_a_unix_socket_and_a_descriptor_contradict_each_other() -> None:
 
 
 def test_more_than_one_worker_is_refused_as_this_version_runs_one_process() -> None:
-    with pytest.raises(
-        SettingsError, match=r"^WEB_CONCURRENCY: this version of Portway runs one process, not 4"
-    ):
+    with pytest.raises(SettingsError, match=r"^WEB_CONCURRENCY: this version of Portway runs one process, not 4"):
         check(Settings(workers=4), {"workers": "WEB_CONCURRENCY"})
 
 

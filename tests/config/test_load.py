@@ -8,9 +8,7 @@ from portway.config import Loaded, load
 from portway.errors import SettingsError
 
 
-def loaded(
-    folder: Path, flags: dict[str, object] | None = None, config: str | None = None, **environ: str
-) -> Loaded:
+def loaded(folder: Path, flags: dict[str, object] | None = None, config: str | None = None, **environ: str) -> Loaded:
     return load(flags or {}, config=config, environ=environ, folder=folder)
 
 
@@ -147,8 +145,7 @@ def test_toml_types_are_taken_as_they_are(tmp_path: Path) -> None:
     write(
         tmp_path,
         "portway.toml",
-        'bind = ["[::1]:1", "fd://3"]\naccess-log = false\n'
-        'timeout-response = 2.5\nlimit-request-body = "10M"',
+        'bind = ["[::1]:1", "fd://3"]\naccess-log = false\ntimeout-response = 2.5\nlimit-request-body = "10M"',
     )
     settings = loaded(tmp_path).settings
     assert (settings.bind, settings.access_log) == (("[::1]:1", "fd://3"), False)
@@ -163,9 +160,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_name(tmp_path: Path) -> None
 
 def test_a_wrong_type_in_a_file_is_refused_with_its_place(tmp_path: Path) -> None:
     write(tmp_path, "pyproject.toml", '[tool.portway]\naccess-log = "perhaps"')
-    with pytest.raises(
-        SettingsError, match=r"^access_log in pyproject.toml \[tool.portway\]: 'perhaps' is neither"
-    ):
+    with pytest.raises(SettingsError, match=r"^access_log in pyproject.toml \[tool.portway\]: 'perhaps' is neither"):
         loaded(tmp_path)
 
 

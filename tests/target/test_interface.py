@@ -200,9 +200,7 @@ def test_a_factory_is_called_with_nothing(app: object, factory: bool) -> None:
     assert is_factory(app) is factory
 
 
-@pytest.mark.parametrize(
-    "app", [asgi3, wsgi, asgi2, Asgi2Class, AsyncCall(), WsgiCall(), plain_decorator(asgi3)]
-)
+@pytest.mark.parametrize("app", [asgi3, wsgi, asgi2, Asgi2Class, AsyncCall(), WsgiCall(), plain_decorator(asgi3)])
 def test_what_looks_like_an_application_may_be_taken_for_one(app: object) -> None:
     assert looks_like_one(app)
 

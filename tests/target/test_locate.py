@@ -81,9 +81,7 @@ def test_a_package_whose_application_is_in_a_module_that_stands_for_it(home: Pat
     assert name_of(locate("src/shop/:app")) == ("shop.asgi", "app")
 
 
-def test_a_package_by_name_whose_application_is_in_a_module_that_stands_for_it(
-    home: Path, write: Write
-) -> None:
+def test_a_package_by_name_whose_application_is_in_a_module_that_stands_for_it(home: Path, write: Write) -> None:
     write("shop/__init__.py", "")
     write("shop/main.py", APP)
     assert name_of(locate("shop")) == ("shop.main", "app")
@@ -146,9 +144,7 @@ def test_a_factory_that_is_none_is_refused(home: Path, write: Write) -> None:
     assert "main:app is no factory, it needs scope, receive, send" in str(refusal("main:app", factory=True))
     assert "main:later is async; a factory is a plain function" in str(refusal("main:later", factory=True))
     assert "main:number is of type int and cannot be called" in str(refusal("main:number", factory=True))
-    assert "main:nothing is of type NoneType and cannot be called" in str(
-        refusal("main:nothing", factory=True)
-    )
+    assert "main:nothing is of type NoneType and cannot be called" in str(refusal("main:nothing", factory=True))
 
 
 def test_a_factory_that_fails_is_shown_from_its_own_frame_on(home: Path, write: Write) -> None:
@@ -173,9 +169,7 @@ def test_an_import_error_of_the_application_is_its_own(home: Path, write: Write)
     assert trace[-1] == "ModuleNotFoundError: No module named 'absent_dependency'"
 
 
-def test_a_package_that_fails_to_import_its_own_module_is_not_a_missing_target(
-    home: Path, write: Write
-) -> None:
+def test_a_package_that_fails_to_import_its_own_module_is_not_a_missing_target(home: Path, write: Write) -> None:
     write("shop/__init__.py", "import shop.web\n")
     fault = refusal("shop.web:app")
     assert str(fault) == "importing shop.web failed: ModuleNotFoundError: No module named 'shop.web'"
@@ -233,14 +227,10 @@ def test_a_module_that_makes_its_attributes_is_asked_for_them(home: Path, write:
 @pytest.mark.parametrize(("text", "kind"), [("app = 3", "int"), ("import sys as app", "module")])
 def test_what_cannot_be_called_is_no_application(home: Path, write: Write, text: str, kind: str) -> None:
     write("main.py", text)
-    assert (
-        str(refusal("main:app")) == f"main:app is of type {kind} and cannot be called: it is no application"
-    )
+    assert str(refusal("main:app")) == f"main:app is of type {kind} and cannot be called: it is no application"
 
 
-def test_a_file_with_the_name_of_another_module_is_refused_rather_than_mistaken(
-    home: Path, write: Write
-) -> None:
+def test_a_file_with_the_name_of_another_module_is_refused_rather_than_mistaken(home: Path, write: Write) -> None:
     file = write("web/json.py", APP)
     import json
 
@@ -248,6 +238,4 @@ def test_a_file_with_the_name_of_another_module_is_refused_rather_than_mistaken(
         f"{file} would be imported as json, and that is {json.__file__}; give the file another name"
     )
     builtin = write("web/sys.py", APP)
-    assert str(refusal("web/sys.py")).startswith(
-        f"{builtin} would be imported as sys, and that is built into"
-    )
+    assert str(refusal("web/sys.py")).startswith(f"{builtin} would be imported as sys, and that is built into")

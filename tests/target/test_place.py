@@ -20,9 +20,7 @@ Write = Callable[[str, str], Path]
         ("my-app:app", "my-app", "app"),
     ],
 )
-def test_a_dotted_target_is_a_module_and_an_attribute(
-    home: Path, target: str, module: str, attribute: str
-) -> None:
+def test_a_dotted_target_is_a_module_and_an_attribute(home: Path, target: str, module: str, attribute: str) -> None:
     assert place(target, home) == Place(module, attribute, home)
 
 
@@ -55,9 +53,7 @@ def test_a_folder_with_an_init_is_a_package(home: Path, write: Write) -> None:
 
 
 @pytest.mark.parametrize("name", ["main.py", "app.py", "asgi.py"])
-def test_a_folder_without_an_init_is_the_module_that_stands_for_it(
-    home: Path, write: Write, name: str
-) -> None:
+def test_a_folder_without_an_init_is_the_module_that_stands_for_it(home: Path, write: Write, name: str) -> None:
     file = write(f"hello/{name}", "")
     for target in ("hello/", "./hello", "hello"):
         assert place(target, home) == Place(file.stem, "", file.parent, file, folder=True)
@@ -117,9 +113,7 @@ def test_a_missing_file_is_named_everywhere_it_was_looked_for(home: Path) -> Non
     assert str(caught.value) == f"there is no {home}/web/main.py and no {home}/src/web/main.py"
 
 
-@pytest.mark.parametrize(
-    ("target", "words"), [(r"C:\web\main.py:app", r"main\.py"), ("C:/web/main.py", "there is no")]
-)
+@pytest.mark.parametrize(("target", "words"), [(r"C:\web\main.py:app", r"main\.py"), ("C:/web/main.py", "there is no")])
 def test_the_colon_of_a_drive_is_none_of_ours(home: Path, target: str, words: str) -> None:
     with pytest.raises(LoadError, match=words):
         place(target, home)

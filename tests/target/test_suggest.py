@@ -24,9 +24,7 @@ def refusal(target: str, app_dir: str = ".", factory: bool = False) -> str:
     return str(caught.value)
 
 
-def test_a_missing_module_is_said_with_where_it_was_looked_for_and_what_is_there(
-    home: Path, write: Write
-) -> None:
+def test_a_missing_module_is_said_with_where_it_was_looked_for_and_what_is_there(home: Path, write: Write) -> None:
     write("main.py", "")
     message = refusal("mian:app")
     assert message.startswith(f"cannot import mian: there is no mian in {home}, ")
@@ -47,9 +45,7 @@ def test_a_missing_package_is_named_by_the_part_that_is_missing(home: Path) -> N
 def test_a_dot_in_place_of_the_colon_is_pointed_out(home: Path, write: Write) -> None:
     write("main.py", ASGI.format("app"))
     message = refusal("main.app")
-    assert (
-        message == f"cannot import main.app: main ({home}/main.py) is a module, not a package; write main:app"
-    )
+    assert message == f"cannot import main.app: main ({home}/main.py) is a module, not a package; write main:app"
 
 
 def test_a_missing_attribute_is_said_with_look_alikes_and_applications(home: Path, write: Write) -> None:

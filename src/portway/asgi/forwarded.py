@@ -23,9 +23,7 @@ Node = tuple[str, int]
 _PAIR = re.compile(r'\s*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*')
 _ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
 # RFC 7239 §6: node = nodename [ ":" node-port ]; a port may be obfuscated, and is unknown then.
-_NODE = re.compile(
-    r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::(?:([0-9]{1,5})|_[A-Za-z0-9._\-]+))?|([0-9A-Fa-f:.]+)"
-)
+_NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::(?:([0-9]{1,5})|_[A-Za-z0-9._\-]+))?|([0-9A-Fa-f:.]+)")
 # The segments of RFC 3986 §3.3, without what would have to be decoded.
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@]+)*/?")
 

@@ -26,9 +26,7 @@ def config(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
 def _json(found: Loaded) -> str:
     values = asdict(found.settings)
     origins = found.origins
-    return json.dumps(
-        {name: {"value": values[name], "origin": origins[name]} for name in catalogue()}, indent=2
-    )
+    return json.dumps({name: {"value": values[name], "origin": origins[name]} for name in catalogue()}, indent=2)
 
 
 def _table(found: Loaded) -> str:

@@ -59,9 +59,7 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         path = PATHS.get(self.setting.facts.metavar)
         if path:
             return [CompletionItem(incomplete, type=path)]
@@ -103,9 +101,7 @@ class SettingsCommand(click.Command):
         super().__init__(name, params=[*setting_parameters(), *params], epilog=EPILOG, **rest)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        visible = [
-            each for each in self.get_params(ctx) if isinstance(each, click.Option) and not each.hidden
-        ]
+        visible = [each for each in self.get_params(ctx) if isinstance(each, click.Option) and not each.hidden]
         for title, params in groupby(visible, _section):
             with formatter.section(title):
                 formatter.write_dl([record for param in params if (record := param.get_help_record(ctx))])
@@ -124,9 +120,7 @@ def setting_parameters() -> list[click.Parameter]:
         type=click.Path(),
         help="Read settings from this TOML file instead of portway.toml and pyproject.toml.",
     )
-    absent = [_absent(name, is_flag=True) for name in ABSENT_SWITCHES] + [
-        _absent(name) for name in ABSENT_OPTIONS
-    ]
+    absent = [_absent(name, is_flag=True) for name in ABSENT_SWITCHES] + [_absent(name) for name in ABSENT_OPTIONS]
     return [click.Argument(["target"], required=False), *settings, config, *absent]
 
 
@@ -145,9 +139,7 @@ def _was_given(ctx: click.Context, name: str | None) -> bool:
 
 def loaded(ctx: click.Context) -> Loaded:
     """The settings for this command line; warnings go to stderr. Raises SettingsError."""
-    flags = {
-        name: value for name, value in ctx.params.items() if name in catalogue() and _was_given(ctx, name)
-    }
+    flags = {name: value for name, value in ctx.params.items() if name in catalogue() and _was_given(ctx, name)}
     found = load(flags, config=ctx.params["config"])
     for warning in found.warnings:
         click.echo(f"portway: warning: {warning}", err=True)

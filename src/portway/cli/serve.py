@@ -20,9 +20,7 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
     """
     settings = loaded(ctx).settings
     if settings.target is None:
-        raise SettingsError(
-            "no application; write portway serve main:app, or target = 'main:app' in portway.toml"
-        )
+        raise SettingsError("no application; write portway serve main:app, or target = 'main:app' in portway.toml")
     from portway import boot  # every room of the server; --help does without
 
     sys.exit(boot.main(settings))

@@ -153,7 +153,5 @@ def _network(word: str) -> IPv4Network | IPv6Network:
     try:
         meant = ip_network(word, strict=False)
     except ValueError:
-        raise ValueError(
-            f"not a list of proxies: {word!r} is neither an address, a network, unix nor *"
-        ) from None
+        raise ValueError(f"not a list of proxies: {word!r} is neither an address, a network, unix nor *") from None
     raise ValueError(f"not a list of proxies: {word!r} has bits beyond its mask; write {meant}")

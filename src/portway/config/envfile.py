@@ -48,9 +48,7 @@ def _value(match: re.Match[str], place: str) -> str:
         return match["single"]
     text = match["plain"] if match["double"] is None else match["double"]
     if re.search(r"(?<!\\)\$\{", text):
-        raise SettingsError(
-            f"{place}: ${{…}} is not replaced here; write the value, or put it in single quotes"
-        )
+        raise SettingsError(f"{place}: ${{…}} is not replaced here; write the value, or put it in single quotes")
     return text if match["double"] is None else re.sub(r"\\(.)", _escape, text)
 
 

@@ -87,14 +87,10 @@ class Application(Group):
         env=("PORTWAY_APP",),
         example="main:app",
     )
-    app_dir: str = setting(
-        ".", "Look for the application here first.", metavar="FOLDER", empty=True, example="src"
-    )
+    app_dir: str = setting(".", "Look for the application here first.", metavar="FOLDER", empty=True, example="src")
     factory: bool = setting(False, "The target is a function that returns the application.")
     interface: Interface = setting("auto", "What the application speaks; auto looks at the object itself.")
-    lifespan: Lifespan = setting(
-        "auto", "Run the application's startup and shutdown; auto asks it whether it has any."
-    )
+    lifespan: Lifespan = setting("auto", "Run the application's startup and shutdown; auto asks it whether it has any.")
     root_path: str = setting(
         "", "The path under which a proxy shows the application.", metavar="PATH", empty=True, example="/api"
     )
@@ -117,9 +113,7 @@ class Binding(Group):
         split=r"[,\s]+",
         example="127.0.0.1:8000",
     )
-    host: str = setting(
-        "127.0.0.1", "Listen on this address or name; :: and 0.0.0.0 are all.", metavar="HOST"
-    )
+    host: str = setting("127.0.0.1", "Listen on this address or name; :: and 0.0.0.0 are all.", metavar="HOST")
     port: int = setting(8000, "Listen on this port; 0 takes a free one.", metavar="PORT", least=0, most=65535)
     uds: str | None = setting(
         None,
@@ -134,9 +128,7 @@ class Binding(Group):
         least=0,
         example="3",
     )
-    backlog: int = setting(
-        2048, "Connections that the kernel keeps waiting to be accepted.", metavar="NUMBER", least=1
-    )
+    backlog: int = setting(2048, "Connections that the kernel keeps waiting to be accepted.", metavar="NUMBER", least=1)
     workers: int = setting(
         1,
         "Processes; this version runs one.",
@@ -216,21 +208,15 @@ class Timeouts(Group):
         metavar="SECONDS",
         least=0.1,
     )
-    timeout_request_body: float = setting(
-        30, "For the next bytes of a request's body.", metavar="SECONDS", least=0.1
-    )
+    timeout_request_body: float = setting(30, "For the next bytes of a request's body.", metavar="SECONDS", least=0.1)
     timeout_response: float = setting(
         30, "For a client to take the next bytes of its response.", metavar="SECONDS", least=0.1
     )
     timeout_graceful_shutdown: float = setting(
         30, "For open requests to end when the server stops.", metavar="SECONDS", least=0
     )
-    timeout_startup: float = setting(
-        120, "For the application's lifespan startup.", metavar="SECONDS", least=0.1
-    )
-    timeout_shutdown: float = setting(
-        30, "For the application's lifespan shutdown.", metavar="SECONDS", least=0.1
-    )
+    timeout_startup: float = setting(120, "For the application's lifespan startup.", metavar="SECONDS", least=0.1)
+    timeout_shutdown: float = setting(30, "For the application's lifespan shutdown.", metavar="SECONDS", least=0.1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,9 +304,7 @@ def catalogue() -> dict[str, Setting]:
 def _settings_of(group: type[Group]) -> list[Setting]:
     hints = get_type_hints(group)
     return [
-        Setting(
-            each.name, group.__name__, *_read(hints[each.name], facts.unit), default=each.default, facts=facts
-        )
+        Setting(each.name, group.__name__, *_read(hints[each.name], facts.unit), default=each.default, facts=facts)
         for each in fields(group)
         for facts in [each.metadata["facts"]]
     ]

@@ -90,9 +90,7 @@ def line_of(format: str | None) -> Line:
         format % {name: read(SAMPLE) for name, read in FIELDS.items()}
     except KeyError as error:
         known = ", ".join(FIELDS)
-        raise SettingsError(
-            f"access_log_format: there is no %({error.args[0]})s; there are {known}"
-        ) from None
+        raise SettingsError(f"access_log_format: there is no %({error.args[0]})s; there are {known}") from None
     except (TypeError, ValueError) as error:
         raise SettingsError(f"access_log_format: {format!r} is no %-format: {error}") from None
     used = {name: read for name, read in FIELDS.items() if f"%({name})" in format}
@@ -114,9 +112,7 @@ def usual(exchange: Exchange) -> str:
         target = quoted(target)
     tenths = int(exchange.seconds * 10_000 + 0.5)
     ms = MILLISECONDS[tenths] if tenths < 1000 else f"{tenths // 10}.{tenths % 10}ms"
-    line = (
-        f'{host}:{port} - "{head.method} {target} HTTP/{head.version}" {exchange.status} {exchange.size} {ms}'
-    )
+    line = f'{host}:{port} - "{head.method} {target} HTTP/{head.version}" {exchange.status} {exchange.size} {ms}'
     return f"{line} (cut off)" if exchange.lost else line
 
 

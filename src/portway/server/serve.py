@@ -83,9 +83,7 @@ class Service:
     def left(self) -> int:
         return len(self._counts.running)
 
-    async def serve(
-        self, sockets: Sequence[socket.socket], on_started: Callable[[], None] | None = None
-    ) -> None:
+    async def serve(self, sockets: Sequence[socket.socket], on_started: Callable[[], None] | None = None) -> None:
         """Serve on bound sockets, which are closed in the end, until `stop`.
 
         Raises LifespanFailed if the application cannot start, BindError if somebody else began to listen

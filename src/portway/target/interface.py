@@ -73,9 +73,7 @@ def needs(app: Callable[..., Any]) -> tuple[str, ...] | None:
         return None
     if any(each.kind is Parameter.VAR_POSITIONAL for each in parameters):
         return None
-    return tuple(
-        each.name for each in parameters if each.kind in POSITIONAL and each.default is Parameter.empty
-    )
+    return tuple(each.name for each in parameters if each.kind in POSITIONAL and each.default is Parameter.empty)
 
 
 POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)

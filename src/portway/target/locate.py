@@ -46,9 +46,7 @@ def locate(target: str, app_dir: str = ".", factory: bool = False) -> object:
     if factory or _only_a_factory(name, found):
         found = _made(name, found)
     if not callable(found):
-        raise LoadError(
-            f"{name} is of type {type(found).__name__} and cannot be called: it is no application"
-        )
+        raise LoadError(f"{name} is of type {type(found).__name__} and cannot be called: it is no application")
     return found
 
 

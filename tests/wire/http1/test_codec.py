@@ -60,7 +60,7 @@ def wait(codec: Codec) -> str:
 
 def fault(codec: Codec, *pieces: bytes) -> ProtocolFault:
     """The fault that one of these brings; what comes after it is not sent."""
-    with pytest.raises(ProtocolFault) as caught:  # noqa: PT012 - which of them it is may be left open
+    with pytest.raises(ProtocolFault) as caught:
         for piece in pieces:
             codec.receive(piece)
     return caught.value
