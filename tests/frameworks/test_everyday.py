@@ -57,7 +57,7 @@ def test_a_download_streams(client: httpx.Client) -> None:
     assert digest.digest() == hashlib.sha256(expected).digest()
 
 
-def test_a_session_lives_in_a_cookie(client: httpx.Client) -> None:
+def test_visits_are_counted_in_a_signed_cookie(client: httpx.Client) -> None:
     assert [client.get("/visit").json()["visits"] for _ in range(3)] == [1, 2, 3]
     client.cookies.clear()
     assert client.get("/visit").json() == {"visits": 1}

@@ -225,6 +225,7 @@ def test_a_client_that_reads_no_responses_gets_no_further_requests_served(path: 
     app = App()
     count = 400
     with serve(app) as served, Raw(served.host, served.port) as raw:
+        raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with Raw(served.host, served.port) as other:
             for _ in range(count // batch):
                 raw.send(get(path) * batch)

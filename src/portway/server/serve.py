@@ -116,9 +116,11 @@ class Service:
     def _heed(self) -> None:
         """What `stop` asked for, on the loop."""
         self._stopping.set()
-        if self._forced and self._patience is not None:
+        patience = self._patience
+        assert self._loop is not None
+        if patience is not None and (self._forced or patience.when() is None):
             with contextlib.suppress(RuntimeError):  # it has run out this very moment
-                self._patience.reschedule(0)
+                patience.reschedule(self._loop.time() + (0 if self._forced else self._plan.grace))
 
     async def _live(self, clock: Clock, on_started: Callable[[], None] | None) -> None:
         plan = self._plan
@@ -145,19 +147,15 @@ class Service:
     async def _ready(self, lifespan: Lifespan) -> bool:
         """Wait for the application's startup; when told to stop, within the grace. Whether it is complete."""
         startup = asyncio.ensure_future(lifespan.startup())
-        told = asyncio.ensure_future(self._stopping.wait())
         try:
-            await asyncio.wait([startup, told], return_when=asyncio.FIRST_COMPLETED)
-            if not startup.done():
-                await self._within(self._plan.grace, asyncio.wait([startup]))
-            if startup.done():
+            if await self._within(None, asyncio.wait([startup])):
                 startup.result()
                 return True
             return False
         finally:
-            told.cancel()
             if not startup.done():
                 startup.cancel()
+                await asyncio.wait([startup])
                 await lifespan.cancel()
 
     def _count(self, requests: int) -> None:
@@ -231,8 +229,8 @@ class Service:
         for cycle in list(counts.running):
             log.error("Still running after it was cancelled: %s", describe(cycle))
 
-    async def _within(self, seconds: float, awaitable: Awaitable[object]) -> bool:
-        """Wait so long, or until the end is forced; whether it came in time."""
+    async def _within(self, seconds: float | None, awaitable: Awaitable[object]) -> bool:
+        """Wait so long; whether it came in time. `_heed` may shorten it; None is the grace after a stop."""
         try:
             async with asyncio.timeout(0 if self._forced else seconds) as self._patience:
                 await awaitable
