@@ -61,6 +61,7 @@ class Command:
         if "PORTWAY_PURE" in os.environ:
             environ["PORTWAY_PURE"] = os.environ["PORTWAY_PURE"]
         environ["PYTHONPATH"] = str(Path(portway.__file__).parents[1])
+        environ.pop("PYTHONUNBUFFERED", None)  # streams are as most people have them
         options: dict[str, object] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | rest
         self.process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]
             [sys.executable, "-m", "portway", "serve", *args], cwd=folder, env=environ, text=True, **options

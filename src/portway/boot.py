@@ -136,9 +136,10 @@ def main(settings: Settings) -> int:
     server = Server(settings.target or "", settings)
     try:
         with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
-            # For good: what may still run when Python ends can be interrupted too.
-            Stops(server, runner.get_loop()).listen()
+            stops = Stops(server, runner.get_loop())
+            stops.listen()
             runner.run(_serve(server, settings.target))
+            stops.surrender()
             if server.left:  # the loop, and Python, would wait for them for ever
                 leave(ENDED)
     except (BindError, LifespanFailed) as failed:
@@ -205,6 +206,11 @@ class Stops:
         """Put back what was there before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def surrender(self) -> None:
+        """All is ended and written: what may keep the process, a thread perhaps, is for the next signal."""
+        for number in self._before:
+            signal.signal(number, signal.SIG_DFL)
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:

@@ -2,9 +2,11 @@
 
 import logging
 import select
+import socket
 import ssl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +65,18 @@ def refuse(served: Served, *pieces: bytes) -> str:
 def test_a_refusal_is_logged_with_the_peer_the_reason_and_the_first_bytes(served: Served, log: Lines) -> None:
     peer = refuse(served, b"GET / HTTP/1.1\r\n\r\n")
     assert log.lines == [f"{peer}: refused with 400: the Host header is missing: " + repr(b"GET / HTTP/1.1\r\n\r\n")]
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix sockets here")
+def test_a_peer_without_an_address_is_named_too(tmp_path: Path, log: Lines) -> None:
+    path = str(tmp_path / "socket")
+    with serve(app, uds=path), socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(path)
+        client.sendall(b"\0")
+        assert client.recv(1000).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    (line,) = log.lines
+    assert line.startswith("a client on a Unix socket: refused with 400: ")
 
 
 def test_what_a_peer_sent_can_forge_no_line(served: Served, log: Lines) -> None:

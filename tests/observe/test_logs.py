@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from portway import SettingsError
+from portway import SettingsError, boot
 from portway.observe import logs
 
 pytestmark = pytest.mark.usefixtures("loggers")
@@ -155,6 +155,16 @@ def test_logging_is_configured_by_a_file(
     for handler in EVENTS.handlers:
         handler.close()
     assert target.read_text().splitlines() == [f"portway {each} x" for each in lines]
+
+
+@pytest.mark.parametrize(("given", "level"), [({}, "ERROR"), ({"log_level": "debug"}, "DEBUG")])
+def test_the_levels_of_a_file_hold_unless_another_one_is_asked_for(
+    tmp_path: Path, given: dict[str, str], level: str
+) -> None:
+    path = tmp_path / "logging.toml"
+    path.write_text("[loggers.portway]\nlevel = 'ERROR'\n")
+    boot.prepare(boot.settled(None, {"log_config": str(path), **given}))
+    assert logging.getLevelName(EVENTS.level) == level
 
 
 def test_a_file_that_names_other_loggers_silences_nobody(tmp_path: Path) -> None:

@@ -110,6 +110,16 @@ def test_a_client_that_goes_before_the_response_begins_is_a_499(access: Access, 
     assert access.line == f'127.0.0.1 - "GET {path.decode()} HTTP/1.1" 499 0 (cut off)'
 
 
+@pytest.mark.parametrize("path", [b"/gone", b"/held"])
+def test_a_request_that_is_refused_on_its_way_has_the_status_of_the_refusal(access: Access, path: bytes) -> None:
+    head = b"POST %b HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n" % path
+    with serve(access.app, access_log=True) as served, Raw(served.host, served.port) as raw:
+        raw.send(head)
+        assert access.waiting.wait(20)
+        assert raw.ask(b"no size\r\n").status == 400
+    assert access.line == f'127.0.0.1 - "POST {path.decode()} HTTP/1.1" 400 0 (cut off)'
+
+
 def test_the_line_is_written_when_the_response_ends_not_when_it_begins(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "portway.access")
     counts: list[int] = []

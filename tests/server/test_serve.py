@@ -239,20 +239,31 @@ def test_a_client_that_reads_nothing_does_not_hold_up_the_end() -> None:
 
 def test_force_ends_the_waiting_for_requests(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "portway")
-    forever = asyncio.Event()
-    begun = threading.Event()
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            begun.set()
-            await forever.wait()
+    async def main() -> None:
+        begun, forever = asyncio.Event(), asyncio.Event()
 
-    with serve(app, timeout_graceful_shutdown=3600) as served, Raw(served.host, served.port) as raw:
-        raw.send(GET)
-        assert begun.wait(20)
-        served.server.stop()
-        wait_until_refused(served)
-        served.server.stop(force=True)
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                begun.set()
+                await forever.wait()
+
+        server = Server(app, Settings(port=0, timeout_graceful_shutdown=3600))
+        up = asyncio.Event()
+        task = asyncio.create_task(server.serve(up.set))
+        await up.wait()
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(GET)
+        await begun.wait()
+        server.stop()
+        for _ in range(5):  # let it begin to wait
+            await asyncio.sleep(0)
+        server.stop(force=True)
+        await asyncio.wait_for(task, 20)
+        writer.close()
+
+    asyncio.run(main())
+    assert "Waiting for 1 requests to end (up to 3600 s)" in caplog.text
     assert "Cancelled after the grace: GET /" in caplog.text
 
 
@@ -275,7 +286,7 @@ def test_a_server_that_was_stopped_before_does_not_begin() -> None:
     async def main() -> None:
         server = Server(app, Settings(port=0))
         server.stop()
-        await server.serve(lambda: app.diary.append("up"))
+        await asyncio.wait_for(server.serve(lambda: app.diary.append("up")), 20)
 
     asyncio.run(main())
     assert app.diary == []

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -64,7 +65,10 @@ async def stream(receive, send):
 
 async def deaf(receive, send):
     say("deaf")
-    await asyncio.sleep(3600)
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        say("cancelled")
 
 async def background(receive, send):
     await answer(send, b"soon")
@@ -79,8 +83,12 @@ async def stubborn(receive, send):
         except asyncio.CancelledError:
             say("never mind")
 
+async def thread(receive, send):
+    say("in a thread")
+    await asyncio.to_thread(time.sleep, 3600)
+
 PATHS = {"/": hello, "/echo": echo, "/block": block, "/stream": stream, "/deaf": deaf, "/later": background,
-         "/stubborn": stubborn}
+         "/stubborn": stubborn, "/thread": thread}
 """
 
 
@@ -109,8 +117,8 @@ def test_a_signal_ends_the_server_in_good_order(portway_command: Portway, loop: 
 def test_a_second_interrupt_ends_at_once_even_while_the_application_blocks(portway_command: Portway, loop: str) -> None:
     command = portway_command(APP, "--port", "0", "--loop", loop).up()
     with Raw("127.0.0.1", command.port) as raw:
-        assert raw.ask(GET % b"/").status == 200
-        raw.send(GET % b"/block")
+        # The first one's line waits for the turn of the loop to end, which the second one blocks.
+        raw.send(GET % b"/" + GET % b"/block")
         command.out.wait_for("blocking")
         for _ in range(50):  # two that come as one are one
             command.process.send_signal(signal.SIGINT)
@@ -145,13 +153,13 @@ def test_a_stream_is_told_after_the_grace_and_holds_nothing_up(portway_command: 
 
 
 def test_a_request_that_does_not_listen_is_cancelled_and_named(portway_command: Portway) -> None:
-    command = portway_command(APP, "--port", "0", "--timeout-graceful-shutdown", "0.1").up()
+    command = portway_command(APP, "--port", "0", "--no-access-log", "--timeout-graceful-shutdown", "0.1").up()
     with Raw("127.0.0.1", command.port) as raw:
         raw.send(GET % b"/deaf")
         command.out.wait_for("deaf")
         assert command.ends(signal.SIGTERM) == 0
     assert "Cancelled after the grace: GET /deaf" in command.err.all()
-    assert command.out.all().endswith("lifespan ended\n")
+    assert command.out.all() == "deaf\ncancelled\nlifespan ended\n"
 
 
 def test_a_request_that_outlives_its_cancellation_does_not_outlive_the_process(
@@ -164,6 +172,22 @@ def test_a_request_that_outlives_its_cancellation_does_not_outlive_the_process(
         command.out.wait_for("stubborn")
         assert command.ends(signal.SIGTERM) == 0
     assert "Still running after it was cancelled: GET /stubborn" in command.err.all()
+    assert "lifespan ended" in command.out.all()
+
+
+def test_a_thread_that_keeps_the_process_is_left_to_the_next_signal(portway_command: Portway) -> None:
+    command = portway_command(APP, "--port", "0", "--timeout-graceful-shutdown", "0.1").up()
+    with Raw("127.0.0.1", command.port) as raw:
+        raw.send(GET % b"/thread")
+        command.out.wait_for("in a thread")
+        command.process.send_signal(signal.SIGTERM)
+        command.err.wait_for("Stopped")
+    for _ in range(100):
+        command.process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            command.process.wait(0.1)
+            break
+    assert command.process.returncode == -signal.SIGTERM
     assert "lifespan ended" in command.out.all()
 
 

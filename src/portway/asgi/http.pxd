@@ -61,6 +61,7 @@ cdef class Cycle:
 
     cpdef object leave(self)
     cpdef object gone(self)
+    cpdef object refused(self, int status)
 
     @cython.locals(room=Room)
     cpdef object writable(self)

@@ -157,6 +157,13 @@ class Cycle:
             return
         self._end(GONE)
 
+    def refused(self, status: int) -> None:
+        """The link has answered in our stead: the request broke the protocol, or a limit."""
+        if self.state < DONE:
+            self.status = status
+            self._outgoing = None
+            self._end(GONE)
+
     def writable(self) -> None:
         """There is room again for what `send` brings."""
         room = self._room

@@ -351,7 +351,10 @@ class Link(Port):
         self._shared.refusals.tell(self.peer, fault)
         answered = self._codec.fail(fault)
         if cycle is not None:
-            cycle.gone()
+            if answered:
+                cycle.refused(fault.status)
+            else:
+                cycle.gone()
         if not answered:
             self._cut_off()
 

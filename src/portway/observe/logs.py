@@ -182,7 +182,8 @@ def flush() -> None:
     """Write what is kept, for somebody who will not wait for the next turn of the loop."""
     for name in LOGGERS:
         for handler in logging.getLogger(name).handlers:
-            handler.flush()
+            if isinstance(handler, Lines):
+                handler.flush()
 
 
 def _ours(stream: TextIO | None, name: str, formatter: Formatter) -> None:

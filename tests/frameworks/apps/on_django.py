@@ -110,6 +110,7 @@ async def events(request: HttpRequest) -> HttpResponseBase:
 
 async def wait(request: HttpRequest) -> HttpResponse:
     """A view that Django cancels when its client leaves."""
+    left.append("here is " + request.GET["key"])
     try:
         await asyncio.sleep(60)
     finally:

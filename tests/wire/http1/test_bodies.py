@@ -178,11 +178,13 @@ def test_framing_that_its_data_pays_for_is_free() -> None:
 
 def test_more_framing_than_data_is_refused_at_its_bound() -> None:
     # (Go's CVE-2023-39326)
-    chunk = b"1;" + b"e" * 1012 + b"\r\na\r\n"
-    costs = 1016 - FREE - 2
-    fits = MOST // costs
-    assert len(feed(chunk * fits)[0]) == fits
-    assert refused(chunk * (fits + 1)) == (400, "the chunks carry more framing than data")
+    free = b"1;" + b"e" * (FREE - 2) + b"\r\na\r\n"  # a line of 16 bytes and two for its byte of data
+    costs_one = free.replace(b";", b";e")
+    text = "the chunks carry more framing than data"
+    assert len(feed(free * (MOST + 1))[0]) == MOST + 1
+    assert len(feed(costs_one * MOST)[0]) == MOST
+    assert refused(costs_one * (MOST + 1)) == (400, text)
+    assert refused((b"1;" + b"e" * 1012 + b"\r\na\r\n") * 17) == (400, text)
 
 
 def test_data_pays_for_framing_only_once() -> None:

@@ -151,6 +151,15 @@ def test_a_date_or_server_of_the_application_replaces_ours() -> None:
     assert respond(codec, b"") == b"HTTP/1.1 200 OK\r\ndate: now\r\nserver: portway\r\ncontent-length: 0\r\n\r\n"
 
 
+def test_a_date_of_the_application_leaves_our_server_and_the_other_way_round() -> None:
+    preamble = Preamble(b"portway")
+    preamble.renew(b"now")
+    for name, ours in ((b"Date", b"server: portway"), (b"Server", b"date: now")):
+        codec = Codec(Limits(), preamble)
+        codec.receive(GET)
+        assert respond(codec, b"", (name, b"a")).split(b"\r\n")[1:3] == [ours, name + b": a"]
+
+
 def test_trailers_end_a_chunked_response() -> None:
     codec = start(GET)
     respond(codec, b"hello", end=False)
