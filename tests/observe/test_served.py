@@ -86,7 +86,7 @@ def access(caplog: pytest.LogCaptureFixture) -> Access:
     [
         (GET, '127.0.0.1 - "GET / HTTP/1.1" 200 8'),
         (b"GET /a%20b?c=%22 HTTP/1.0\r\n\r\n", '127.0.0.1 - "GET /a%20b?c=%22 HTTP/1.0" 200 8'),
-        (b'GET /" HTTP/1.1\r\nhost: a\r\n\r\n', '127.0.0.1 - "GET /\\x22 HTTP/1.1" 200 8'),
+        (b'GET /" HTTP/1.1\r\nhost: a\r\n\r\n', '127.0.0.1 - "GET /%22 HTTP/1.1" 200 8'),
         (b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n", '127.0.0.1 - "HEAD / HTTP/1.1" 200 0'),
         (GET.replace(b"/ ", b"/raises "), '127.0.0.1 - "GET /raises HTTP/1.1" 500 22'),
         (GET.replace(b"/ ", b"/breaks "), '127.0.0.1 - "GET /breaks HTTP/1.1" 200 5 (cut off)'),

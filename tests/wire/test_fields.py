@@ -362,6 +362,7 @@ def test_an_application_may_ask_for_the_end_of_the_connection(value: bytes) -> N
 def test_a_content_length_is_known_by_its_number() -> None:  # ASGI 27
     checked = fields.outgoing([(b"Content-Length", b"42")])
     assert (checked.pairs, checked.length) == ([(b"Content-Length", b"42")], 42)
+    assert fields.outgoing([(b"content-length", b"0")]).length == 0
     assert fields.outgoing([]).length == NO_LENGTH
 
 

@@ -76,6 +76,32 @@ def test_the_chosen_body_is_one_of_the_two(name: str) -> None:
         assert getattr(scan, name)(data, 0, size) == loop(data, 0, size) == pattern(data, 0, size)
 
 
+DIGITS = st.text("0123456789", max_size=20).map(str.encode)
+
+
+@given(data=DIGITS | DATA | st.builds(lambda one, two, three: one + two + three, DIGITS, DATA, DIGITS))
+def test_the_bodies_of_decimal_agree(data: bytes) -> None:
+    is_number = bool(data) and not data.strip(b"0123456789") and len(data) <= 18
+    expected = int(data) if is_number else -1
+    assert scan.decimal_by_loop(data) == scan.decimal_by_method(data) == scan.decimal(data) == expected
+
+
+def test_a_number_has_digits_only() -> None:
+    for char in BYTES:
+        for data in (char, b"1" + char, char + b"1", b"1" + char + b"1"):
+            expected = int(data) if char in b"0123456789" else -1
+            assert scan.decimal_by_loop(data) == scan.decimal_by_method(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "number"),
+    [(b"0", 0), (b"9" * 18, 10**18 - 1), (b"0" * 18, 0), (b"0" * 19, -1), (b"1" + b"0" * 18, -1), (b"", -1)],
+)
+def test_a_number_has_at_most_18_digits(data: bytes, number: int) -> None:
+    # They fit a C integer of 64 bits, and so does any sum of a few of them.
+    assert scan.decimal_by_loop(data) == scan.decimal_by_method(data) == number
+
+
 NAMES = st.text(st.sampled_from(grammar.TCHAR.decode()), min_size=1, max_size=30).map(str.encode)
 
 

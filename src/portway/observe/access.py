@@ -26,8 +26,10 @@ Line = Callable[[Exchange], str]
 # Lines that wait for the end of a turn of the loop; a burst beyond it is written in between.
 KEPT_MOST = 512
 
-# The client of a Unix socket.
-UNKNOWN = ("-", 0)
+Client = tuple[str, int | None]
+
+# That of a Unix socket.
+UNKNOWN: Client = ("-", 0)
 
 
 class AccessLog(Hooks):
@@ -97,23 +99,39 @@ def line_of(format: str | None) -> Line:
     return lambda exchange: format % {name: read(exchange) for name, read in used.items()}
 
 
-# "0.0ms" to "99.9ms": to make such a text takes as long as all the rest of the line.
+# To make a text of a number takes as long as a third of the line: those that come again and again are kept.
 MILLISECONDS = tuple(f"{tenths // 10}.{tenths % 10}ms" for tenths in range(1000))
+STATUSES = tuple(map(str, range(1000)))
+CLIENTS: dict[Client | None, str] = {}
+CLIENTS_KEPT = 1024
 
 
 def usual(exchange: Exchange) -> str:
     """The hot one."""
     head = exchange.head
-    host, port = exchange.client or UNKNOWN
-    target = head.path.decode("latin-1")
-    if head.query:
-        target = f"{target}?{head.query.decode('latin-1')}"
-    if '"' in target or "\\" in target:
-        target = quoted(target)
+    client = exchange.client
+    who = CLIENTS.get(client)
+    if who is None:
+        who = _remembered(client)
+    target = head.path.decode()
+    query = head.query
+    if query:
+        target = f"{target}?{query.decode()}"
+    if '"' in target:
+        target = target.replace('"', "%22")
     tenths = int(exchange.seconds * 10_000 + 0.5)
     ms = MILLISECONDS[tenths] if tenths < 1000 else f"{tenths // 10}.{tenths % 10}ms"
-    line = f'{host}:{port} - "{head.method} {target} HTTP/{head.version}" {exchange.status} {exchange.size} {ms}'
+    status = STATUSES[exchange.status]
+    line = f'{who} - "{head.method} {target} HTTP/{head.version}" {status} {exchange.size} {ms}'
     return f"{line} (cut off)" if exchange.lost else line
+
+
+def _remembered(client: Client | None) -> str:
+    if len(CLIENTS) >= CLIENTS_KEPT:
+        CLIENTS.clear()
+    host, port = client or UNKNOWN
+    who = CLIENTS[client] = f"{host}:{port}"
+    return who
 
 
 def as_json(exchange: Exchange) -> str:
@@ -123,8 +141,8 @@ def as_json(exchange: Exchange) -> str:
             "time": round(time.time(), 3),
             "client": client_of(exchange),
             "method": head.method,
-            "path": head.path.decode("latin-1"),
-            "query": head.query.decode("latin-1"),
+            "path": head.path.decode(),
+            "query": head.query.decode(),
             "version": head.version,
             "status": exchange.status,
             "size": exchange.size,
@@ -137,11 +155,17 @@ def as_json(exchange: Exchange) -> str:
 
 
 # What a client sends can forge no line and end no quotation. By grammar (wire.grammar) methods are tokens,
-# paths and queries visible ASCII; what is left to escape is the quotation mark, and whatever headers hold.
+# paths and queries visible ASCII; what is left to escape is the quotation mark (as a browser would have sent
+# it), and whatever headers hold.
+
+
+def uri(text: bytes) -> str:
+    """A path or a query, fit to stand between quotation marks."""
+    return text.decode().replace('"', "%22")
 
 
 def quoted(text: str) -> str:
-    """Fit to stand between quotation marks."""
+    """A header's value, fit to stand between quotation marks."""
     return ascii(text)[1:-1].replace("\\'", "'").replace('"', "\\x22")
 
 
@@ -152,7 +176,7 @@ def client_of(exchange: Exchange) -> str:
 
 def target_of(exchange: Exchange) -> str:
     head = exchange.head
-    return quoted((head.path + b"?" + head.query if head.query else head.path).decode("latin-1"))
+    return uri(head.path + b"?" + head.query if head.query else head.path)
 
 
 def header_of(exchange: Exchange, name: bytes) -> str:
@@ -165,8 +189,8 @@ FIELDS: dict[str, Callable[[Exchange], Any]] = {
     "host": lambda exchange: (exchange.client or UNKNOWN)[0],
     "method": lambda exchange: exchange.head.method,
     "target": target_of,
-    "path": lambda exchange: quoted(exchange.head.path.decode("latin-1")),
-    "query": lambda exchange: quoted(exchange.head.query.decode("latin-1")),
+    "path": lambda exchange: uri(exchange.head.path),
+    "query": lambda exchange: uri(exchange.head.query),
     "version": lambda exchange: exchange.head.version,
     "status": lambda exchange: exchange.status,
     "size": lambda exchange: exchange.size,
