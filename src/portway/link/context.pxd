@@ -2,6 +2,7 @@ cimport cython
 
 from portway.asgi.task cimport Starter
 from portway.link.clock cimport Clock
+from portway.link.outbox cimport Outbox
 from portway.wire.http1.encode cimport Preamble
 from portway.wire.port cimport Limits
 
@@ -45,3 +46,4 @@ cdef class Shared:
     cdef readonly bytearray buffer
     cdef readonly object view
     cdef readonly object refusals
+    cdef readonly Outbox outbox

@@ -12,6 +12,7 @@ from portway.asgi.http import Cycle
 from portway.asgi.task import Starter
 from portway.hooks import Hooks
 from portway.link.clock import Clock, ticks
+from portway.link.outbox import Outbox
 from portway.link.refusals import Refusals
 from portway.types import ASGIApp
 from portway.wire.http1.encode import Preamble
@@ -68,7 +69,7 @@ class Shared:
 
     __slots__ = (
         "app", "buffer", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "gathers",
-        "hooks", "limits", "loop", "preamble", "refusals", "root_path", "starter", "state", "trust", "view",
+        "hooks", "limits", "loop", "outbox", "preamble", "refusals", "root_path", "starter", "state", "trust", "view",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +107,7 @@ class Shared:
         self.starter = Starter(loop, context, counts.running)
         # asyncio's own writelines joins (3.11), or does not stop at the high-water mark (before 3.13.6).
         self.gathers = type(loop).__module__.partition(".")[0] == "uvloop"
+        self.outbox = Outbox(loop)
         self.refusals = Refusals(clock)
         self.buffer = bytearray(READ_MOST)
         self.view = memoryview(self.buffer)

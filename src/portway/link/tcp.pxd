@@ -2,6 +2,7 @@ cimport cython
 
 from portway.asgi cimport http, scope
 from portway.asgi.http cimport Cycle
+from portway.link cimport outbox
 from portway.link.clock cimport Clock
 from portway.link.context cimport Counts, Deadlines, Shared
 from portway.wire cimport events
@@ -45,7 +46,10 @@ cdef class Link(Port):
     @cython.locals(read=bytearray, buffer="const unsigned char *", data=bytes)
     cpdef object buffer_updated(self, Py_ssize_t size)
 
+    @cython.locals(answered=bint, queued=Py_ssize_t)
     cpdef object data_received(self, bytes data)
+
+    cpdef object write_out(self)
 
     @cython.locals(head=events.Head, body=events.Body)
     cdef object _take_in(self, list found)
@@ -53,8 +57,10 @@ cdef class Link(Port):
     @cython.locals(shared=Shared, counts=Counts, cycle=Cycle, scope_=dict)
     cdef object _begin(self, events.Head head)
 
-    cdef bint _sent(self, bint end) except -1
-    cdef object _turn(self)
+    cdef bint _sent(self, bint end, bint whole) except -1
+    @cython.locals(more=bint)
+    cdef object _turn(self, bint whole)
+
 
     @cython.locals(parts=list, size=Py_ssize_t, part=bytes)
     cdef object _flush(self)

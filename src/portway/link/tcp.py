@@ -7,14 +7,13 @@ time; it is `_cycle` from its head to the end of its response. Its Task may live
 from __future__ import annotations
 
 import logging
-import os
-import socket
-import struct
 from typing import Any
 
 from portway.asgi import call, forwarded, http, scope
 from portway.asgi.http import Cycle
+from portway.link import outbox
 from portway.link.context import READ_MOST, Shared
+from portway.link.peers import address_of, name_of, reset_on_close, server_of
 from portway.wire import events
 from portway.wire.faults import ProtocolFault
 from portway.wire.fields import Outgoing
@@ -110,10 +109,12 @@ class Link(Port):
         if self._transport is None:  # `_turn` asked for this, and the connection went in between
             return
         self._corked = True
+        answered = False
+        queued = 0
         try:
             self._take_in(self._codec.receive(data))
-            queued = 0
             while self._answered:
+                answered = True
                 self._answered = False
                 if self._cycle is not None:
                     queued += self._cycle.size
@@ -129,7 +130,8 @@ class Link(Port):
         except ProtocolFault as fault:
             self._refuse(fault)
         self._corked = False
-        self._flush()
+        if not answered or self._cycle is not None or queued > outbox.LARGEST or not self._shared.outbox.takes(self):
+            self._flush()
         self._settle()
 
     def eof_received(self) -> bool:
@@ -137,6 +139,7 @@ class Link(Port):
         if self._cycle is None and self._codec.begun():
             self.data_received(b"")  # what `_turn` put off may be whole
         self._left = True
+        self._flush()
         if self._lingering:
             return False
         truncated = bool(self._codec.eof())
@@ -225,7 +228,7 @@ class Link(Port):
         if self._draining:
             headers.close = True
         self._codec.respond(status, headers, body, end)
-        return self._sent(end)
+        return self._sent(end, len(body) <= outbox.LARGEST)
 
     def inform(self, stream: int, status: int, headers: Outgoing | None) -> None:
         self._codec.inform(status, headers)
@@ -233,11 +236,11 @@ class Link(Port):
 
     def body(self, stream: int, data: bytes, end: bool) -> bool:
         self._codec.body(data, end)
-        return self._sent(end)
+        return self._sent(end, False)
 
     def trailers(self, stream: int, headers: Outgoing) -> None:
         self._codec.trailers(headers)
-        self._sent(True)
+        self._sent(True, False)
 
     def reset(self, stream: int) -> None:
         # The framing was left open, so that closing tells the peer that something is missing (ASGI 7).
@@ -256,26 +259,33 @@ class Link(Port):
         if self._paused and self._held <= HELD_FEW:
             self._resume()
 
-    def _sent(self, end: bool) -> bool:
+    def _sent(self, end: bool, whole: bool) -> bool:
         """A piece is queued: write it now, unless bytes are being looked at and the response is complete."""
         if end:
             self._answered = True
-            if self._corked:
-                return True
-            self._flush()
-            self._turn()
+            if not self._corked:
+                self._turn(whole)
             return True
         self._flush()
         return not self._full
 
-    def _turn(self) -> None:
+    def _turn(self, whole: bool) -> None:
         """The response ended apart from any bytes that came: turn to what the codec kept."""
         self._answered = False
         self._cycle = None
-        if self._codec.turn() and not self._full:
+        more = self._codec.turn()
+        if more or not whole or not self._shared.outbox.takes(self):
+            self._flush()
+        if more and not self._full:
             # Not from here: the next application would run inside this one's `send`.
             self._shared.loop.call_soon(self.data_received, b"")
         else:
+            self._settle()
+
+    def write_out(self) -> None:
+        """The outbox' call: the turn is over."""
+        self._flush()
+        if self._full:
             self._settle()
 
     def _flush(self) -> None:
@@ -306,6 +316,7 @@ class Link(Port):
                 self._close()
                 return
             if self._draining and codec.idle():
+                self._flush()
                 self._transport.close()
                 return
         if codec.crowded() or (self._full and self._cycle is None):
@@ -332,6 +343,7 @@ class Link(Port):
 
         A close with unread bytes would be a reset, and could take the response from the peer's hands.
         """
+        self._flush()
         if self._left or self._codec.heard:
             self._unwritten = self._transport.get_write_buffer_size()
             if self._unwritten:
@@ -413,6 +425,7 @@ class Link(Port):
         return self._slot
 
     def _expire(self) -> None:
+        self._flush()
         transport = self._transport
         unwritten = transport.get_write_buffer_size()
         if unwritten and unwritten < self._unwritten:
@@ -450,6 +463,7 @@ class Link(Port):
         if self._transport is None:
             return
         if self._cycle is None and self._codec.idle():
+            self._flush()
             self._transport.close()
         elif self._cycle is None or self._cycle.state < http.BODY:
             pass  # `respond` will say `connection: close`
@@ -458,6 +472,7 @@ class Link(Port):
 
     def disconnect(self) -> None:
         """Tell the request under way that its client has gone, and close."""
+        self._flush()
         cycle = self._cycle
         self._cycle = None
         if cycle is not None:
@@ -469,26 +484,3 @@ class Link(Port):
         """Close without writing what the client did not read."""
         if self._transport is not None:
             self._transport.abort()
-
-
-def address_of(name: Any) -> tuple[str, int] | None:
-    """ASGI 20: a client's host and port; None for a Unix socket."""
-    return (str(name[0]), int(name[1])) if isinstance(name, tuple) and len(name) >= 2 else None
-
-
-def server_of(name: Any) -> tuple[str, int | None] | None:
-    """ASGI 20: our own host and port, or the path of a Unix socket and None."""
-    if isinstance(name, str | bytes) and name:
-        return os.fsdecode(name), None
-    return address_of(name)
-
-
-def reset_on_close(transport: Any) -> None:
-    """Let the kernel drop what it has not sent, and say so (SO_LINGER of 0 seconds)."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def name_of(peer: tuple[str, int | None] | None) -> str:
-    return f"{peer[0]}:{peer[1]}" if peer is not None else "a client on a Unix socket"
