@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from portway.wire.events import Head
 from portway.wire.faults import ProtocolFault
-from portway.wire.http1.head import read_fields, read_head
+from portway.wire.http1.head import Section, read_fields, read_head
 from portway.wire.port import Limits
 
 LIMITS = Limits()
@@ -16,7 +16,7 @@ LONE_CR = "a carriage return stands alone, without a line feed"
 
 
 def read(data: bytes, limits: Limits = LIMITS) -> Head:
-    head = read_head(data, 0, 1, limits)
+    head = read_head(data, 0, 1, limits, Section())
     assert head is not None
     assert head.after == len(data)
     return head
@@ -28,7 +28,7 @@ def get(target: bytes = b"/", *lines: bytes, method: bytes = b"GET", version: by
 
 def refused(data: bytes, limits: Limits = LIMITS) -> tuple[int, str]:
     with pytest.raises(ProtocolFault) as caught:
-        read_head(data, 0, 1, limits)
+        read_head(data, 0, 1, limits, Section())
     assert "\n" not in caught.value.text
     return caught.value.status, caught.value.text
 
@@ -54,11 +54,11 @@ def test_a_head_is_read_into_its_parts() -> None:
 def test_a_head_may_stand_amid_other_bytes() -> None:
     data = get(b"/first") + get(b"/second?x") + b"GET /th"
     at = len(get(b"/first"))
-    head = read_head(data, at, 7, LIMITS)
+    head = read_head(data, at, 7, LIMITS, Section())
     assert head is not None
     assert (head.stream, head.path, head.query) == (7, b"/second", b"x")
     assert data[head.after :] == b"GET /th"
-    assert read_head(data, head.after, 8, LIMITS) is None
+    assert read_head(data, head.after, 8, LIMITS, Section()) is None
 
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "REPORT"]
@@ -328,7 +328,7 @@ def test_a_control_at_the_end_of_what_came_is_seen_at_once() -> None:
     data = b"GET / HTTP/1.1\r\nX: a"
     assert refused(data + b"\n") == (400, LONE_LF)
     assert refused(data + b"\0")[0] == 400
-    assert read_head(data + b"\r", 0, 1, LIMITS) is None
+    assert read_head(data + b"\r", 0, 1, LIMITS, Section()) is None
 
 
 # --- what has not come yet ---
@@ -344,8 +344,8 @@ def test_a_control_at_the_end_of_what_came_is_seen_at_once() -> None:
 )
 def test_every_beginning_of_a_head_waits_for_more(data: bytes) -> None:
     for size in range(len(data)):
-        assert read_head(data[:size], 0, 1, LIMITS) is None, data[:size]
-        assert read_head(b"xx" + data[:size], 2, 1, LIMITS) is None
+        assert read_head(data[:size], 0, 1, LIMITS, Section()) is None, data[:size]
+        assert read_head(b"xx" + data[:size], 2, 1, LIMITS, Section()) is None
     assert read(data)
 
 
@@ -359,7 +359,7 @@ def test_anything_is_a_head_or_unfinished_or_a_fault(data: bytes) -> None:
         b"GET / HTTP/1.1\r\nX:",
     ):
         try:
-            head = read_head(start + data, 0, 1, LIMITS)
+            head = read_head(start + data, 0, 1, LIMITS, Section())
         except ProtocolFault:
             continue  # no other error comes out of it
         assert head is None or 0 < head.after <= len(start + data)
@@ -377,7 +377,7 @@ def test_a_request_line_may_be_as_long_as_the_limit(version: bytes) -> None:
     assert refused(get(fits + b"a", version=version), limits) == longer
     assert refused(b"GET " + fits + b"a", limits) == longer  # before its end has come
     assert refused(get(fits + b"a\0"), limits) == longer
-    assert read_head(b"GET " + fits, 0, 1, limits) is None
+    assert read_head(b"GET " + fits, 0, 1, limits, Section()) is None
 
 
 def test_a_head_may_be_as_long_as_the_limit() -> None:
@@ -386,7 +386,7 @@ def test_a_head_may_be_as_long_as_the_limit() -> None:
     fits = get(b"/", b"X: " + b"a" * (300 - len(get(b"/", b"X: "))))
     assert len(fits) == 300
     assert read(fits, limits).after == 300
-    assert read_head(b"xxxx" + fits, 4, 1, limits) is not None
+    assert read_head(b"xxxx" + fits, 4, 1, limits, Section()) is not None
     for more in (
         fits[:-4] + b"a\r\n\r\n",
         fits[:-4] + b"a" * 9,
@@ -394,13 +394,13 @@ def test_a_head_may_be_as_long_as_the_limit() -> None:
         fits[:-2] + b"Y: \0",
     ):
         assert refused(more, limits) == longer
-    assert read_head(fits[:-1], 0, 1, limits) is None
+    assert read_head(fits[:-1], 0, 1, limits, Section()) is None
     assert refused(get(b"/" + b"a" * 300), limits) == longer  # the line counts as well
 
 
 def test_what_follows_a_head_does_not_count_for_it() -> None:
     limits = Limits(line=100, head=300)
-    head = read_head(get() + b"a" * 1000, 0, 1, limits)
+    head = read_head(get() + b"a" * 1000, 0, 1, limits, Section())
     assert head is not None
     assert head.after == len(get())
 
@@ -431,3 +431,64 @@ def test_fields_alone_are_read_for_trailers() -> None:
     assert pairs == [(b"x-a", b"b"), (b"y", b"")]
     assert read_fields(b"\r\n", 0, 0, LIMITS, []) == 2
     assert read_fields(b"\r", 0, 0, LIMITS, []) == UNFINISHED
+
+
+# --- a section that comes again ---
+
+
+def everything(head: Head | None) -> object:
+    if head is None:
+        return None
+    names = "method path query version headers length end close expect forwarded te_trailers upgrade after"
+    return {name: getattr(head, name) for name in names.split()}
+
+
+SECTIONS = [
+    b"Host: a\r\n\r\n",
+    b"Host: a\r\n\r\nHost: b\r\n\r\n",
+    b"Host: a\r\nX: y\r\n\r\n",
+    b"Host: a\r\nConnection: close\r\n\r\n",
+    b"Host: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nHost: ",
+    b"Host: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nX-Forwarded-For: b\r\n\r\n",
+    b"Host: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    b"Host: a\r\nX: " + b"y" * 2000 + b"\r\n\r\n",
+    b"\r\n",
+    b"Host: a\r\nHost: b\r\n\r\n",
+    b"Host: a\r\n",
+]
+LINES = [
+    b"GET / HTTP/1.1\r\n",
+    b"GET /" + b"x" * 40 + b" HTTP/1.1\r\n",
+    b"POST /b?c HTTP/1.1\r\n",
+    b"GET http://c/d HTTP/1.1\r\n",
+    b"GET / HTTP/1.0\r\n",
+]
+FEW_SECTIONS = st.lists(st.sampled_from(SECTIONS), min_size=1, max_size=2)
+HEADS = FEW_SECTIONS.flatmap(
+    lambda few: st.lists(st.builds(bytes.__add__, st.sampled_from(LINES), st.sampled_from(few)), min_size=2)
+)
+
+
+def outcome(data: bytes, last: Section, limits: Limits) -> object:
+    try:
+        return everything(read_head(data, 0, 1, limits, last))
+    except ProtocolFault as fault:
+        return fault.status, fault.text
+
+
+@given(HEADS, st.sampled_from([LIMITS, Limits(head=60), Limits(body=3)]))
+def test_what_is_remembered_changes_no_reading(heads: list[bytes], limits: Limits) -> None:
+    last = Section()
+    for data in heads:
+        assert outcome(data, last, limits) == outcome(data, Section(), limits)
+
+
+def test_the_headers_of_requests_with_the_same_section_are_lists_of_their_own() -> None:
+    last = Section()
+    first, second, third = (read_head(get(), 0, 1, LIMITS, last) for _ in range(3))
+    assert first is not None and second is not None and third is not None
+    first.headers.append((b"x", b"first"))
+    second.headers.clear()
+    assert third.headers == [(b"host", b"a")]
+    again = read_head(get(), 0, 1, LIMITS, last)
+    assert again is not None and again.headers == [(b"host", b"a")]

@@ -4,7 +4,7 @@ from portway.wire cimport events, fields
 from portway.wire.fields cimport Outgoing
 from portway.wire.http1 cimport bodies, encode, states
 from portway.wire.http1.encode cimport Preamble
-from portway.wire.http1.head cimport read_head
+from portway.wire.http1.head cimport Section, read_head
 from portway.wire.port cimport Limits
 
 cdef Py_ssize_t EMPTY_LINES
@@ -22,6 +22,7 @@ cdef class Codec:
     cdef bytes _kept
     cdef list _out
     cdef events.Head _head
+    cdef Section _last
     cdef bint _old
     cdef int _framing
     cdef Py_ssize_t _left

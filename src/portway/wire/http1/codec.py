@@ -10,7 +10,7 @@ from portway.wire.faults import ProtocolFault
 from portway.wire.fields import Outgoing
 from portway.wire.http1 import bodies, encode, states
 from portway.wire.http1.encode import Preamble
-from portway.wire.http1.head import read_head
+from portway.wire.http1.head import Section, read_head
 from portway.wire.port import Limits
 
 Event = events.Head | events.Body | events.Reset
@@ -36,7 +36,7 @@ class Codec:
     """
 
     __slots__ = (
-        "_chunked", "_empty", "_framing", "_head", "_kept", "_left", "_limits", "_old", "_ours", "_out",
+        "_chunked", "_empty", "_framing", "_head", "_kept", "_last", "_left", "_limits", "_old", "_ours", "_out",
         "_preamble", "_theirs", "_unread", "closing", "heard", "requests",
     )  # fmt: skip
 
@@ -48,6 +48,7 @@ class Codec:
         self._kept: bytes = b""
         self._out: list[bytes] = []
         self._head: events.Head | None = None
+        self._last = Section()
         self._old = False
         self._framing = encode.NOTHING
         self._left = 0
@@ -171,7 +172,7 @@ class Codec:
             at = self._skip_empty_lines(data, at)
             if at == len(data) or data[at] == 0x0D:
                 return at
-        head = read_head(data, at, self.requests + 1, self._limits)
+        head = read_head(data, at, self.requests + 1, self._limits, self._last)
         if head is None:
             return at
         self.requests += 1

@@ -15,11 +15,34 @@ cdef dict METHODS
 cdef Py_ssize_t UNFINISHED
 cdef Py_ssize_t VERSION_SIZE
 
+cdef Py_ssize_t REMEMBERED_MOST
+
+
+@cython.final
+@cython.no_gc
+cdef class Section:
+    cdef bytes text
+    cdef list pairs
+    cdef Py_ssize_t length
+    cdef bint end
+    cdef bint close
+    cdef bint expect
+    cdef bint forwarded
+    cdef bint te_trailers
+    cdef bytes upgrade
+
+    cdef object remember(self, bytes text, Head head)
+    cdef object repeat(self, Head head)
+
+
 @cython.locals(
     view="const unsigned char *", stop=Py_ssize_t, begin=Py_ssize_t, start=Py_ssize_t, end=Py_ssize_t,
-    old=bint, head=Head,
+    section=Py_ssize_t, old=bint, plain=bint, head=Head,
 )
-cpdef Head read_head(bytes data, Py_ssize_t at, Py_ssize_t stream, Limits limits)
+cpdef Head read_head(bytes data, Py_ssize_t at, Py_ssize_t stream, Limits limits, Section last)
+
+@cython.locals(view="const unsigned char *", at=Py_ssize_t)
+cdef object read_path(Head head, bytes data, Py_ssize_t start, Py_ssize_t end)
 
 @cython.locals(
     view="const unsigned char *", stop=Py_ssize_t, start=Py_ssize_t, end=Py_ssize_t, count=Py_ssize_t, name=bytes,
