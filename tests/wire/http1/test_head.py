@@ -486,9 +486,12 @@ def test_what_is_remembered_changes_no_reading(heads: list[bytes], limits: Limit
 def test_the_headers_of_requests_with_the_same_section_are_lists_of_their_own() -> None:
     last = Section()
     first, second, third = (read_head(get(), 0, 1, LIMITS, last) for _ in range(3))
-    assert first is not None and second is not None and third is not None
+    assert first is not None
+    assert second is not None
+    assert third is not None
     first.headers.append((b"x", b"first"))
     second.headers.clear()
     assert third.headers == [(b"host", b"a")]
     again = read_head(get(), 0, 1, LIMITS, last)
-    assert again is not None and again.headers == [(b"host", b"a")]
+    assert again is not None
+    assert again.headers == [(b"host", b"a")]
