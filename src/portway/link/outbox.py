@@ -19,7 +19,7 @@ _now = time.perf_counter
 LARGEST = 16 * 1024
 
 # In seconds: how long the first of a turn may wait, and what is a long step of an application.
-LONGEST = 0.001
+LONGEST = 0.002
 SLOW = 0.001
 
 # So many responses are written directly before gathering is tried again.
