@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import portway
 from portway import _modes
 from portway.asgi.forwarded import Trust
+from portway.asgi.websocket import Manner
 from portway.config import Address, Fd, Peers, Settings, Unix, addresses, catalogue, check, parse_peers
 from portway.config.check import value
 from portway.errors import BindError, LifespanFailed, SettingsError
@@ -272,7 +273,10 @@ def plan(settings: Settings) -> Plan:
             head=settings.timeout_request_head,
             body=settings.timeout_request_body,
             write=settings.timeout_response,
+            ping=settings.ws_ping_interval,
+            pong=settings.ws_ping_timeout,
         ),
+        websockets=manner(settings),
         hooks=hooks(settings),
         preamble=Preamble(b"portway" if settings.server_header else b"", extra),
         trust=trust(settings),
@@ -292,6 +296,18 @@ def plan(settings: Settings) -> Plan:
 def trust(settings: Settings) -> Trust | None:
     peers = parse_peers(settings.forwarded_allow_ips) if settings.proxy_headers else Peers()
     return Trust(peers.everybody, peers.unix, peers.networks) if peers != Peers() else None
+
+
+def manner(settings: Settings) -> Manner | None:
+    """How WebSockets are spoken, if at all."""
+    if settings.ws == "none":
+        return None
+    return Manner(
+        max_size=settings.ws_max_size,
+        max_queue=settings.ws_max_queue,
+        deflates=settings.ws_per_message_deflate,
+        origins=settings.ws_origins,
+    )
 
 
 def header_lines(headers: tuple[str, ...]) -> list[str]:

@@ -53,6 +53,42 @@ class Exchange(Protocol):
     def lost(self) -> bool: ...
 
 
+class Conversation(Protocol):
+    """A WebSocket that was accepted. `code` and `reason` are those of its close, `seconds` its age; sizes are
+    in bytes of what messages hold.
+    """
+
+    @property
+    def head(self) -> Request: ...
+
+    @property
+    def client(self) -> tuple[str, int | None] | None: ...
+
+    @property
+    def subprotocol(self) -> str | None: ...
+
+    @property
+    def code(self) -> int: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def messages_in(self) -> int: ...
+
+    @property
+    def messages_out(self) -> int: ...
+
+    @property
+    def bytes_in(self) -> int: ...
+
+    @property
+    def bytes_out(self) -> int: ...
+
+
 class Hooks:
     """The null object: does nothing, and says so by `active`, so that no one need call it."""
 
@@ -60,6 +96,12 @@ class Hooks:
 
     def ended(self, exchange: Exchange) -> None:
         """A response is complete, or will never be."""
+
+    def opened(self, conversation: Conversation) -> None:
+        """A WebSocket was accepted."""
+
+    def closed(self, conversation: Conversation) -> None:
+        """It is closed, or lost."""
 
 
 class Chorus(Hooks):
@@ -73,6 +115,14 @@ class Chorus(Hooks):
     def ended(self, exchange: Exchange) -> None:
         for voice in self._voices:
             voice.ended(exchange)
+
+    def opened(self, conversation: Conversation) -> None:
+        for voice in self._voices:
+            voice.opened(conversation)
+
+    def closed(self, conversation: Conversation) -> None:
+        for voice in self._voices:
+            voice.closed(conversation)
 
 
 def together(voices: list[Hooks]) -> Hooks:

@@ -139,7 +139,7 @@ def test_help_is_in_sections(run: Run) -> None:
     lines = run("serve", "--help").stdout.splitlines()
     titles = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert titles == [
-        *("Application:", "Binding:", "HTTP:", "Limits:", "Timeouts:", "Logs:", "Process:", "Other:"),
+        *("Application:", "Binding:", "HTTP:", "WebSocket:", "Limits:", "Timeouts:", "Logs:", "Process:", "Other:"),
     ]
 
 

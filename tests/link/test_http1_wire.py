@@ -442,19 +442,6 @@ def test_a_client_that_half_closes_within_its_request_gets_nothing() -> None:
 
 # --- upgrades ---
 
-UPGRADE = (b"Connection: Upgrade", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", b"Sec-WebSocket-Version: 13")
-
-
-@pytest.mark.parametrize("name", [b"websocket", b"WebSocket"])
-def test_a_websocket_is_refused_politely(name: bytes) -> None:
-    app = App()
-    with talking(app) as raw:
-        response = raw.ask(get(b"/", b"Upgrade: " + name, *UPGRADE))
-        assert (response.status, response.header("connection")) == (501, "close")
-        assert response.body == b"WebSocket is not spoken here\n"
-        assert raw.rest() == b""
-    assert app.paths == []
-
 
 @pytest.mark.parametrize(
     "lines",

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from portway.asgi.http import Cycle, too_short
+from portway.asgi.websocket import WebSocket
 from portway.errors import ClientDisconnected, MessageError
 from portway.types import ASGIApp, Receive, Scope, Send
 
@@ -22,7 +23,7 @@ log = logging.getLogger("portway")
 _HERE = f"{Path(__file__).parent.parent}{os.sep}"
 
 
-async def run(app: ASGIApp, scope: Scope, cycle: Cycle, running: set[Cycle]) -> None:
+async def run(app: ASGIApp, scope: Scope, cycle: Cycle | WebSocket, running: set[Cycle | WebSocket]) -> None:
     """Call the application; whatever it does, the response is brought to an end."""
     try:
         await app(scope, cycle.receive, cycle.send)
@@ -54,9 +55,11 @@ async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
 # --- the ends of an application ---
 
 
-def returned(cycle: Cycle) -> None:
-    """It returned before its response was complete (ASGI 7, 27, 31)."""
-    if cycle.missing:
+def returned(cycle: Cycle | WebSocket) -> None:
+    """It returned before its response was complete (ASGI 7, 27, 31), or its WebSocket closed (ASGI 35, 44)."""
+    if isinstance(cycle, WebSocket) and cycle.accepted:
+        cycle.returned()
+    elif cycle.missing:
         log.error("%s: wrong ASGI message: %s", describe(cycle), too_short(cycle.missing))
     elif cycle.lost or cycle.told:
         cycle.abort()
@@ -67,7 +70,7 @@ def returned(cycle: Cycle) -> None:
         log.error("%s: the application returned before its response was complete", describe(cycle))
 
 
-def raised(cycle: Cycle, error: BaseException) -> None:
+def raised(cycle: Cycle | WebSocket, error: BaseException) -> None:
     """It raised (ASGI 7, 8, 26)."""
     went = cycle.lost or cycle.told
     if isinstance(error, asyncio.CancelledError) and asked_for():
@@ -123,10 +126,11 @@ def in_one_line(error: BaseException) -> str:
     return " ".join(traceback.format_exception_only(error)[0].split())
 
 
-def describe(cycle: Cycle) -> str:
+def describe(cycle: Cycle | WebSocket) -> str:
     """A request for a log line, with nothing of the peer's in it that could forge one."""
     head = cycle.head
-    return f"{head.method} {ascii(head.path.decode('latin-1'))[1:-1]}"
+    what = head.method if isinstance(cycle, Cycle) else "WebSocket"
+    return f"{what} {ascii(head.path.decode('latin-1'))[1:-1]}"
 
 
 def without_ours(trace: TracebackType | None) -> TracebackType | None:

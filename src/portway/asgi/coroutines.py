@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from portway.asgi.http import Cycle
     from portway.asgi.ready import Source
+    from portway.asgi.websocket import WebSocket
 
 
 async def nothing() -> None:
     """What `ready.Nothing` is, in the interpreted mode, where a coroutine is cheaper than that class."""
 
 
-async def receiving(cycle: Cycle) -> dict[str, Any]:
+async def receiving(cycle: Cycle | WebSocket) -> dict[str, Any]:
     """The next message of a request: taken when this runs, so that a `receive` that is cancelled before, or
     called in another thread, takes nothing from anyone.
     """
@@ -25,7 +26,7 @@ async def receiving(cycle: Cycle) -> dict[str, Any]:
     return message
 
 
-async def sending(cycle: Cycle, message: Any) -> None:
+async def sending(cycle: Cycle | WebSocket, message: Any) -> None:
     """A `send` that was called in another thread."""
     await cycle.send(message)
 

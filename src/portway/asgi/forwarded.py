@@ -27,7 +27,8 @@ _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::(?:([0-9]{1,5})|_[A-Z
 # The segments of RFC 3986 §3.3, without what would have to be decoded.
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@]+)*/?")
 
-DEFAULT_PORTS = {"http": "80", "https": "443"}
+DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+WEBSOCKET = {"http": "ws", "https": "wss"}
 SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 X_FORWARDED = frozenset((b"for", b"proto", b"host", b"port", b"prefix"))
@@ -99,7 +100,7 @@ def apply(scope: dict[str, Any], trust: Trust) -> None:
     if hop.client is not None:
         scope["client"] = hop.client
     if hop.proto is not None:
-        scope["scheme"] = hop.proto
+        scope["scheme"] = hop.proto if scope["type"] == "http" else WEBSOCKET[hop.proto]
     if hop.prefix:
         scope["root_path"] = hop.prefix + scope["root_path"]
         scope["path"] = hop.prefix + scope["path"]

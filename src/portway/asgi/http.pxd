@@ -75,7 +75,7 @@ cdef class Cycle:
     @cython.locals(state=int)
     cpdef object send(self, object message)
 
-    cpdef bint fail(self, int status, str text) except -1
+    cpdef bint fail(self, int status, str text, tuple more=*) except -1
     cpdef object abort(self)
 
     @cython.locals(mailbox=Mailbox)

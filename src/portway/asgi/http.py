@@ -209,8 +209,10 @@ class Cycle:
 
     # --- what becomes of the application ---
 
-    def fail(self, status: int, text: str) -> bool:
-        """Answer in the application's stead; False if its response has begun (or is over) already."""
+    def fail(self, status: int, text: str, more: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
+        """Answer in the application's stead, with `more` headers if any are needed; False if its response has
+        begun (or is over) already.
+        """
         if self.state > HELD:
             return False
         body = text.encode() + b"\n"
@@ -218,6 +220,7 @@ class Cycle:
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
+            *more,
         ]
         self.status = status
         self.size = len(body)

@@ -63,6 +63,19 @@ def http_scope(shared: dict[str, Any], head: Head, state: dict[str, Any] | None)
     return scope
 
 
+def websocket_scope(
+    shared: dict[str, Any], head: Head, state: dict[str, Any] | None, subprotocols: list[str]
+) -> dict[str, Any]:  # fmt: skip
+    """The same for a WebSocket (ASGI 45)."""
+    scope = http_scope(shared, head, state)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
+    scope["subprotocols"] = subprotocols
+    scope["extensions"] = {"websocket.http.response": {}}
+    return scope
+
+
 def decode_path(raw: bytes) -> str:
     """ASGI 15: percent-decoded, then UTF-8, where what is no UTF-8 becomes U+FFFD."""
     size = len(raw)

@@ -1,6 +1,7 @@
 cimport cython
 
 from portway.asgi.http cimport Cycle
+from portway.asgi.websocket cimport WebSocket
 
 cdef bint EAGER
 cdef object _Task
@@ -15,5 +16,8 @@ cdef class Starter:
     cdef bint _plain
     cdef dict _options
 
-    @cython.locals(options=dict)
     cpdef object start(self, object app, dict scope, Cycle cycle)
+    cpdef object open(self, object app, dict scope, WebSocket socket)
+
+    @cython.locals(options=dict)
+    cdef object _begin(self, object coroutine)

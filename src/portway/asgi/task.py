@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any
 
 from portway.asgi import call
 from portway.asgi.http import Cycle
+from portway.asgi.websocket import WebSocket
 from portway.types import ASGIApp
 
 EAGER = sys.version_info >= (3, 12)
@@ -22,7 +24,7 @@ class Starter:
 
     __slots__ = ("_context", "_loop", "_options", "_plain", "_running")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, running: set[Cycle]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, running: set[Cycle | WebSocket]) -> None:
         """`running` gets the requests whose Task did not end in its first step."""
         self._loop = loop
         self._context = context
@@ -39,15 +41,24 @@ class Starter:
 
     def start(self, app: ASGIApp, scope: dict[str, Any], cycle: Cycle) -> None:
         """Call the application for `cycle`; it may be through when this returns."""
-        coroutine = _run(app, scope, cycle, self._running)
+        task = self._begin(_run(app, scope, cycle, self._running))
+        if not cycle.ended:
+            cycle.task = task
+            self._running.add(cycle)
+
+    def open(self, app: ASGIApp, scope: dict[str, Any], socket: WebSocket) -> None:
+        """Call the application for a WebSocket."""
+        task = self._begin(_run(app, scope, socket, self._running))
+        if not socket.ended:
+            socket.task = task
+            self._running.add(socket)
+
+    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         context = self._context.copy()
         if self._plain:
             options = self._options
             options["context"] = context
             task = _Task(coroutine, **options)
             options["context"] = self._context
-        else:
-            task = self._loop.create_task(coroutine, context=context)
-        if not cycle.ended:
-            cycle.task = task
-            self._running.add(cycle)
+            return task
+        return self._loop.create_task(coroutine, context=context)

@@ -24,6 +24,7 @@ Interface = Literal["auto", "asgi3", "asgi2", "wsgi"]
 Lifespan = Literal["auto", "on", "off"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug", "trace"]
 Loop = Literal["auto", "uvloop", "asyncio"]
+WebSocketProtocol = Literal["auto", "none", "websockets", "websockets-sansio", "wsproto"]
 
 PREFIX = "PORTWAY_"
 
@@ -169,6 +170,38 @@ class HTTP(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WebSocket(Group):
+    ws: WebSocketProtocol = setting(
+        "auto", "The WebSocket protocol; none turns it off, and uvicorn's names of libraries mean what auto means."
+    )
+    # 16 MiB and 32 messages are uvicorn's defaults, and so are 20 seconds.
+    ws_max_size: int = setting(
+        16 * 1024 * 1024,
+        "The largest message of a client, after decompression.",
+        metavar="SIZE",
+        unit="bytes",
+        least=1,
+        example="1M",
+    )
+    ws_max_queue: int = setting(
+        32, "Stop reading when so many messages wait for the application.", metavar="NUMBER", least=1
+    )
+    ws_ping_interval: float = setting(
+        20, "Ask a client that has been silent for this long whether it is there; 0 never.", metavar="SECONDS", least=0
+    )
+    ws_ping_timeout: float = setting(20, "For a client to answer a ping; 0 is for ever.", metavar="SECONDS", least=0)
+    ws_per_message_deflate: bool = setting(True, "Compress large messages, if the client can (permessage-deflate).")
+    ws_origins: tuple[str, ...] = setting(
+        (),
+        "Let in pages of this origin alone; may be repeated. Programs, which send no Origin, are let in. "
+        "Separated by commas or spaces in the variable.",
+        metavar="ORIGIN",
+        split=r"[,\s]+",
+        example="https://example.org",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limits(Group):
     limit_concurrency: int | None = setting(
         None, "Answer 503 beyond this many requests at once.", metavar="NUMBER", least=1, example="1000"
@@ -241,7 +274,7 @@ class Process(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Application, Binding, HTTP, Limits, Timeouts, Logs, Process):
+class Settings(Application, Binding, HTTP, WebSocket, Limits, Timeouts, Logs, Process):
     """All settings, flat. `config.check` says whether they can be used."""
 
     def part(self, group: type[G]) -> G:
@@ -249,7 +282,7 @@ class Settings(Application, Binding, HTTP, Limits, Timeouts, Logs, Process):
         return group(**{each.name: getattr(self, each.name) for each in fields(group)})
 
 
-GROUPS: tuple[type[Group], ...] = (Application, Binding, HTTP, Limits, Timeouts, Logs, Process)
+GROUPS: tuple[type[Group], ...] = (Application, Binding, HTTP, WebSocket, Limits, Timeouts, Logs, Process)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 cimport cython
 
 from portway.asgi.task cimport Starter
+from portway.asgi.websocket cimport Manner
 from portway.link.clock cimport Clock
 from portway.link.outbox cimport Outbox
 from portway.wire.http1.encode cimport Preamble
@@ -14,6 +15,9 @@ cdef class Deadlines:
     cdef readonly Py_ssize_t body
     cdef readonly Py_ssize_t write
     cdef readonly Py_ssize_t linger
+    cdef readonly Py_ssize_t ping
+    cdef readonly Py_ssize_t pong
+    cdef readonly Py_ssize_t close
 
 
 @cython.final
@@ -47,3 +51,4 @@ cdef class Shared:
     cdef readonly object view
     cdef readonly object refusals
     cdef readonly Outbox outbox
+    cdef readonly Manner websockets

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from portway.asgi.forwarded import Trust
 from portway.asgi.http import Cycle
 from portway.asgi.task import Starter
+from portway.asgi.websocket import Manner, WebSocket
 from portway.hooks import Hooks
 from portway.link.clock import Clock, ticks
 from portway.link.outbox import Outbox
@@ -25,19 +26,38 @@ if TYPE_CHECKING:
 # What is read at once, at most.
 READ_MOST = 64 * 1024
 
+# For a peer to answer our close, in seconds; the library `websockets` has as much.
+CLOSE = 10.0
+
 
 class Deadlines:
     """How long a connection may wait, in ticks of the clock; 0 is for ever."""
 
-    __slots__ = ("body", "head", "idle", "linger", "write")
+    __slots__ = ("body", "close", "head", "idle", "linger", "ping", "pong", "write")
 
-    def __init__(self, *, idle: float, head: float, body: float, write: float, linger: float = 2.0) -> None:
-        """All in seconds."""
+    def __init__(
+        self,
+        *,
+        idle: float,
+        head: float,
+        body: float,
+        write: float,
+        linger: float = 2.0,
+        ping: float = 0.0,
+        pong: float = 0.0,
+        close: float = CLOSE,
+    ) -> None:
+        """All in seconds. `ping` is the silence after which a WebSocket's peer is asked whether it is there,
+        `pong` how long it may take to answer, `close` to answer a close.
+        """
         self.idle = ticks(idle)
         self.head = ticks(head)
         self.body = ticks(body)
         self.write = ticks(write)
         self.linger = ticks(linger)
+        self.ping = ticks(ping)
+        self.pong = ticks(pong)
+        self.close = ticks(close)
 
 
 class Counts:
@@ -51,7 +71,7 @@ class Counts:
 
     def __init__(self, on_request: Callable[[int], None] | None = None) -> None:
         self.links: set[Link] = set()
-        self.running: set[Cycle] = set()
+        self.running: set[Cycle | WebSocket] = set()
         self.requests = 0
         self.on_request = on_request
         self.on_last_link: Callable[[], object] | None = None
@@ -61,15 +81,16 @@ class Shared:
     """What an application is served with.
 
     `context` is what its lifespan left in context variables, `state` what it filled; `concurrency` is the
-    number of requests under way beyond which 503 is answered, or 0; `starter` begins the
-    Tasks of requests; `gathers` says that the loop's transports write several pieces well. All connections
-    read into `buffer`, of which `view` is a view; what is read is copied out at once. Other loops, in other
-    threads, have their own.
+    number of requests under way beyond which 503 is answered, or 0; `starter` begins the Tasks of requests;
+    `websockets` is how they are spoken, if at all; `gathers` says that the loop's transports write several
+    pieces well. All connections read into `buffer`, of which `view` is a view; what is read is copied out at
+    once. Other loops, in other threads, have their own.
     """
 
     __slots__ = (
         "app", "buffer", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "gathers",
         "hooks", "limits", "loop", "outbox", "preamble", "refusals", "root_path", "starter", "state", "trust", "view",
+        "websockets",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +110,7 @@ class Shared:
         trust: Trust | None,
         concurrency: int,
         cancel_on_disconnect: bool,
+        websockets: Manner | None = None,
     ) -> None:
         self.app = app
         self.loop = loop
@@ -104,6 +126,7 @@ class Shared:
         self.trust = trust
         self.concurrency = concurrency
         self.cancel_on_disconnect = cancel_on_disconnect
+        self.websockets = websockets
         self.starter = Starter(loop, context, counts.running)
         # asyncio's own writelines joins (3.11), or does not stop at the high-water mark (before 3.13.6).
         self.gathers = type(loop).__module__.partition(".")[0] == "uvloop"

@@ -23,6 +23,10 @@ class Refusals:
 
     def tell(self, peer: tuple[str, int | None] | None, fault: ProtocolFault) -> None:
         """One refusal: who, why, and the first bytes, escaped so that no line can be forged."""
+        self.say(peer, fault.status, f"{fault.text}: {fault.seen!r}" if fault.seen else fault.text)
+
+    def say(self, peer: tuple[str, int | None] | None, code: int, why: str) -> None:
+        """The same in words, which must hold nothing of the peer's; `code` is a status or a close code."""
         second = self._clock.now // TICKS_A_SECOND
         if second != self._second:
             if self._untold:
@@ -34,5 +38,4 @@ class Refusals:
             return
         self._told += 1
         name = f"{peer[0]}:{peer[1]}" if peer is not None else "a client on a Unix socket"
-        shown = f": {fault.seen!r}" if fault.seen else ""
-        log.warning("%s: refused with %d: %s%s", name, fault.status, fault.text, shown)
+        log.warning("%s: refused with %d: %s", name, code, why)

@@ -11,15 +11,18 @@ from typing import Any
 
 from portway.asgi import call, forwarded, http, scope
 from portway.asgi.http import Cycle
-from portway.link import outbox
+from portway.asgi.websocket import WebSocket
+from portway.link import flow, outbox
 from portway.link.context import READ_MOST, Shared
-from portway.link.peers import address_of, name_of, reset_on_close, server_of
+from portway.link.flow import Flow
+from portway.link.peers import address_of, reset_on_close, server_of
 from portway.wire import events
 from portway.wire.faults import ProtocolFault
 from portway.wire.fields import Outgoing
 from portway.wire.http1 import states
 from portway.wire.http1.codec import Codec
-from portway.wire.port import Port
+from portway.wire.websocket import closing, handshake
+from portway.wire.websocket.handshake import HandshakeFault
 
 log = logging.getLogger("portway")
 
@@ -31,46 +34,34 @@ HELD_FEW = 16 * 1024
 # The least that is worth a read: below it, reading stops.
 READ_LEAST = 16 * 1024
 
-# A write of so many bytes goes out in its pieces; below, copying them together is cheaper.
-JOIN_MOST = 64 * 1024
-
 # What the transport may hold before `send` waits.
 WRITE_MOST = 64 * 1024
 
 COMPILED = not __file__.endswith(".py")
 
 
-class Link(Port):
+class Link(Flow):
     """A Port for its requests, and the protocol of its transport."""
 
     __slots__ = (
-        "_answered", "_codec", "_corked", "_cycle", "_deadline", "_draining", "_full", "_heads", "_held", "_left",
-        "_lingering", "_paused", "_scope", "_shared", "_slot", "_transport", "_trusted", "_unwritten", "_waiting",
-        "_write", "peer",
+        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_scope", "_socket", "_trusted",
+        "_tunnel", "_waiting",
     )  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+        self._begin_flow(shared)
         self._codec = Codec(shared.limits, shared.preamble)
         self._cycle: Cycle | None = None
-        self._transport: Any = None
-        self._write: Any = None
+        self._socket: WebSocket | None = None  # that the request under way asked for
+        self._tunnel: WebSocket | None = None  # what all bytes belong to, since it was accepted
         self._scope: dict[str, Any] = {}
         self._trusted = False
         self._corked = False  # what is queued is written when the bytes at hand have been looked at
         self._answered = False  # the response of `_cycle` is complete
-        self._full = False  # the transport has no room
-        self._paused = False  # nothing is read
-        self._left = False  # the peer will send nothing more
-        self._lingering = False  # our last word is written, and what still comes is thrown away
         self._draining = False
         self._held = 0
         self._heads = 0
         self._waiting = states.FOR_HEAD
-        self._deadline = 0
-        self._slot = 0
-        self._unwritten = 0
-        self.peer: tuple[str, int | None] | None = None
 
     def __repr__(self) -> str:
         return f"<Link {self.peer} {self._codec!r} {self._cycle!r}>"
@@ -108,6 +99,9 @@ class Link(Port):
     def data_received(self, data: bytes) -> None:
         if self._transport is None:  # `_turn` asked for this, and the connection went in between
             return
+        if self._tunnel is not None:
+            self._deliver(data)
+            return
         self._corked = True
         answered = False
         queued = 0
@@ -121,7 +115,7 @@ class Link(Port):
                     self._cycle = None
                 if not self._codec.turn():
                     break
-                if queued > JOIN_MOST:
+                if queued > flow.JOIN_MOST:
                     queued = 0
                     self._flush()
                     if self._full:  # `resume_writing` goes on
@@ -142,6 +136,9 @@ class Link(Port):
         self._flush()
         if self._lingering:
             return False
+        if self._tunnel is not None:
+            self._tunnel.gone()
+            return False
         truncated = bool(self._codec.eof())
         cycle = self._cycle
         if cycle is None:
@@ -155,16 +152,13 @@ class Link(Port):
             cycle.task.cancel()
         return not truncated
 
-    def pause_writing(self) -> None:
-        self._full = True
-        self._unwritten = self._transport.get_write_buffer_size()
-        self._arm(self._shared.deadlines.write)
-
     def resume_writing(self) -> None:
         self._full = False
         self._settle()
         if self._lingering:
             self._wait(states.FOR_END)
+        elif self._tunnel is not None:
+            self._tunnel.writable()
         elif self._cycle is not None:
             self._cycle.writable()
         elif self._codec.begun():
@@ -176,10 +170,13 @@ class Link(Port):
         counts.links.discard(self)
         if not counts.links and counts.on_last_link is not None:
             counts.on_last_link()
-        self._deadline = 0
-        if self._slot:
-            shared.clock.take(self, self._slot)
-            self._slot = 0
+        self._end_time()
+        socket = self._socket
+        self._socket = self._tunnel = None
+        if socket is not None:
+            socket.gone()
+            if shared.cancel_on_disconnect and socket.task is not None:
+                socket.task.cancel()
         cycle = self._cycle
         self._cycle = None
         self._transport = None
@@ -213,14 +210,38 @@ class Link(Port):
         cycle.begin(head, self, shared.loop, shared.hooks, scope_["client"])
         self._cycle = cycle
         app = shared.app
-        if head.upgrade is not None and head.upgrade.lower() == b"websocket":
-            cycle.fail(501, "WebSocket is not spoken here")
+        if head.upgrade is not None and shared.websockets is not None and handshake.asked_for(head):
+            self._open(head, cycle)
             return
         if shared.concurrency and len(counts.running) >= shared.concurrency:
             app = call.unavailable
         if counts.on_request is not None:
             counts.on_request(counts.requests)
         shared.starter.start(app, scope_, cycle)
+
+    def _open(self, head: events.Head, cycle: Cycle) -> None:
+        """A request for a WebSocket: give it one, if it can be had, and a Task."""
+        shared = self._shared
+        counts = shared.counts
+        manner = shared.websockets
+        assert manner is not None
+        try:
+            agreed = handshake.open_http1(head, manner.origins, manner.deflates)
+        except HandshakeFault as fault:
+            shared.refusals.tell(self.peer, fault)
+            cycle.fail(fault.status, fault.text, fault.headers)
+            return
+        if shared.concurrency and len(counts.running) >= shared.concurrency:
+            cycle.fail(503, "The server is busy; try again in a moment.", ((b"retry-after", b"1"),))
+            return
+        if counts.on_request is not None:
+            counts.on_request(counts.requests)
+        scope_ = scope.websocket_scope(self._scope, head, shared.state, agreed.subprotocols)
+        if head.forwarded and self._trusted:
+            forwarded.apply(scope_, shared.trust)  # type: ignore[arg-type]
+        socket = WebSocket(cycle, agreed, manner, self, shared.hooks, scope_["client"])
+        self._socket = socket
+        shared.starter.open(shared.app, scope_, socket)
 
     # --- what the request under way asks of the wire ---
 
@@ -254,10 +275,47 @@ class Link(Port):
             self._transport.close()
             self._wait(states.FOR_END)
 
+    def tunnel(self, stream: int, headers: Outgoing) -> bytes:
+        kept = self._codec.tunnel(headers, b"websocket")
+        self._cycle = None
+        self._tunnel = self._socket
+        if not self._corked:
+            self._flush()
+            self._settle()
+        return kept
+
+    def pour(self, stream: int, parts: list[bytes], end: bool) -> bool:
+        if self._transport is None or self._lingering:
+            return True
+        self._codec.pour(parts)
+        self._poured += flow.weigh(parts)
+        if end:
+            self._close(self._tunnel is None or self._tunnel.fault is None)
+        elif self._corked and self._poured < flow.JOIN_MOST:
+            return not self._full
+        elif self._full or self._poured > outbox.LARGEST or not self._shared.outbox.takes(self):
+            self._flush()
+        return not self._full
+
     def credit(self, stream: int, size: int) -> None:
         self._held = max(0, self._held - size)
         if self._paused and self._held <= HELD_FEW:
             self._resume()
+
+    def _deliver(self, data: bytes) -> None:
+        """Bytes of the tunnel."""
+        tunnel = self._tunnel
+        assert tunnel is not None
+        if self._lingering:
+            return
+        self._corked = True
+        tunnel.deliver(data)
+        self._corked = False
+        if tunnel.fault is not None:
+            self._shared.refusals.say(self.peer, tunnel.code, tunnel.reason)
+        if self._poured and (self._poured > outbox.LARGEST or not self._shared.outbox.takes(self)):
+            self._flush()
+        self._settle()
 
     def _sent(self, end: bool, whole: bool) -> bool:
         """A piece is queued: write it now, unless bytes are being looked at and the response is complete."""
@@ -282,27 +340,6 @@ class Link(Port):
         else:
             self._settle()
 
-    def write_out(self) -> None:
-        """The outbox' call: the turn is over."""
-        self._flush()
-        if self._full:
-            self._settle()
-
-    def _flush(self) -> None:
-        parts = self._codec.take()
-        if not parts or self._transport is None:
-            return
-        if len(parts) == 1:
-            self._write(parts[0])
-            return
-        size = 0
-        for part in parts:
-            size += len(part)
-        if size <= JOIN_MOST or not self._shared.gathers:
-            self._write(b"".join(parts))
-        else:
-            self._transport.writelines(parts)
-
     # --- reading, waiting and closing ---
 
     def _settle(self) -> None:
@@ -310,10 +347,18 @@ class Link(Port):
         codec = self._codec
         if self._transport is None or self._lingering:
             return
+        tunnel = self._tunnel
+        if tunnel is not None:
+            if tunnel.crowded() or self._full:
+                self._pause()
+            elif self._paused:
+                self._resume()
+            self._wait(states.FOR_US if self._paused else tunnel.waiting())
+            return
         if self._cycle is None:
             self._held = 0
             if codec.closing or self._left:
-                self._close()
+                self._close(codec.heard)
                 return
             if self._draining and codec.idle():
                 self._flush()
@@ -325,36 +370,6 @@ class Link(Port):
         elif self._paused and self._held <= HELD_FEW:
             self._resume()
         self._wait(codec.waiting())
-
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-            self._wait(states.FOR_US)
-
-    def _resume(self) -> None:
-        self._paused = False
-        if self._transport is not None and not self._left:
-            self._transport.resume_reading()
-            self._wait(self._codec.waiting())
-
-    def _close(self) -> None:
-        """Say good-bye: at once if the peer has nothing more to say, else after hearing it out.
-
-        A close with unread bytes would be a reset, and could take the response from the peer's hands.
-        """
-        self._flush()
-        if self._left or self._codec.heard:
-            self._unwritten = self._transport.get_write_buffer_size()
-            if self._unwritten:
-                self._arm(self._shared.deadlines.write)
-            self._transport.close()
-            return
-        self._lingering = True
-        if self._paused:
-            self._resume()
-        self._transport.write_eof()
-        self._wait(states.FOR_END)
 
     def _refuse(self, fault: ProtocolFault) -> None:
         """Give the one answer that the fault carries, and end the connection."""
@@ -379,6 +394,12 @@ class Link(Port):
 
     # --- time ---
 
+    def _queued(self) -> list[bytes]:
+        return self._codec.take()
+
+    def _awaited(self) -> int:
+        return self._codec.waiting() if self._tunnel is None else self._tunnel.waiting()
+
     def _wait(self, what: int) -> None:
         """Set the deadline for what the connection waits for."""
         if self._full:
@@ -396,33 +417,15 @@ class Link(Port):
             self._arm(deadlines.body)
         elif what == states.FOR_END:
             self._arm(deadlines.linger)
+        elif what == states.FOR_PING:
+            self._arm(deadlines.ping)
+        elif what == states.FOR_PONG:
+            self._arm(deadlines.pong)
+        elif what == states.FOR_CLOSE:
+            self._arm(deadlines.close)
         else:
             self._deadline = 0
         self._waiting = what
-
-    def _arm(self, span: int) -> None:
-        if not span:
-            self._deadline = 0
-            return
-        clock = self._shared.clock
-        deadline = clock.now + span
-        self._deadline = deadline
-        slot = self._slot
-        if slot == 0 or deadline < slot:
-            if slot:
-                clock.take(self, slot)
-            self._slot = deadline
-            clock.put(self, deadline)
-
-    def visit(self, now: int) -> int:
-        """The clock's call, see `clock.Timed`."""
-        self._slot = 0
-        if self._deadline and now < self._deadline:
-            self._slot = self._deadline
-        elif self._deadline:
-            self._deadline = 0
-            self._expire()
-        return self._slot
 
     def _expire(self) -> None:
         self._flush()
@@ -433,6 +436,14 @@ class Link(Port):
             self._arm(self._shared.deadlines.write)
         elif self._full:
             self._give_up("the client read nothing of its response in time")
+        elif self._waiting == states.FOR_PING:
+            self._tunnel.ping()  # type: ignore[union-attr]
+            self._flush()
+            self._wait(states.FOR_PONG)
+        elif self._waiting == states.FOR_PONG:
+            self._give_up("no answer came to a ping")
+        elif self._waiting == states.FOR_CLOSE:
+            self._transport.abort()
         elif unwritten or self._waiting == states.FOR_END or self._waiting == states.FOR_REQUEST:
             self._abort_or_close(unwritten)
         elif self._waiting == states.FOR_HEAD and not self._codec.begun():
@@ -443,18 +454,6 @@ class Link(Port):
             self._flush()
             self._settle()
 
-    def _abort_or_close(self, unwritten: int) -> None:
-        if unwritten or self._lingering:
-            reset_on_close(self._transport)
-            self._transport.abort()
-        else:
-            self._transport.close()
-
-    def _give_up(self, why: str) -> None:
-        log.info("%s: connection closed: %s", name_of(self.peer), why)
-        reset_on_close(self._transport)
-        self._transport.abort()
-
     # --- the server's calls ---
 
     def drain(self) -> None:
@@ -462,7 +461,10 @@ class Link(Port):
         self._draining = True
         if self._transport is None:
             return
-        if self._cycle is None and self._codec.idle():
+        if self._tunnel is not None:
+            self._tunnel.close(closing.RESTART, "")
+            self._settle()
+        elif self._cycle is None and self._codec.idle():
             self._flush()
             self._transport.close()
         elif self._cycle is None or self._cycle.state < http.BODY:
@@ -473,14 +475,12 @@ class Link(Port):
     def disconnect(self) -> None:
         """Tell the request under way that its client has gone, and close."""
         self._flush()
+        socket = self._socket
+        if socket is not None:
+            socket.gone()
         cycle = self._cycle
         self._cycle = None
         if cycle is not None:
             cycle.gone()
         if self._transport is not None:
             self._transport.close()
-
-    def sever(self) -> None:
-        """Close without writing what the client did not read."""
-        if self._transport is not None:
-            self._transport.abort()

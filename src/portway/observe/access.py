@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from portway.errors import SettingsError
-from portway.hooks import Exchange, Hooks
+from portway.hooks import Conversation, Exchange, Hooks
 from portway.observe.logs import Lines
 
 log = logging.getLogger("portway.access")
@@ -43,6 +43,8 @@ class AccessLog(Hooks):
         Raises SettingsError for a format that names what there is not.
         """
         self._line = line_of(format)
+        # The fields of a format are those of HTTP.
+        self._opened, self._closed = (opened_json, closed_json) if format == "json" else (opened, closed)
         self._kept: list[str] | None = None
 
     def ended(self, exchange: Exchange) -> None:
@@ -52,8 +54,19 @@ class AccessLog(Hooks):
         elif log.isEnabledFor(logging.INFO):
             self._begin(self._line(exchange))
 
+    def opened(self, conversation: Conversation) -> None:
+        if log.isEnabledFor(logging.INFO):
+            self._begin(self._opened(conversation))
+
+    def closed(self, conversation: Conversation) -> None:
+        if log.isEnabledFor(logging.INFO):
+            self._begin(self._closed(conversation))
+
     def _begin(self, line: str) -> None:
         """The first line of a turn: settle for all of them where they go."""
+        if self._kept is not None and len(self._kept) < KEPT_MOST:
+            self._kept.append(line)
+            return
         handler = alone()
         if handler is None:
             log.info(line)
@@ -154,6 +167,49 @@ def as_json(exchange: Exchange) -> str:
     )
 
 
+def opened(conversation: Conversation) -> str:
+    """The line of a WebSocket that was accepted."""
+    chosen = f" {conversation.subprotocol}" if conversation.subprotocol else ""
+    return f'{client_of(conversation)} - "WebSocket {target_of(conversation)}" open{chosen}'
+
+
+def closed(conversation: Conversation) -> str:
+    """That of its end: code, duration, messages and bytes in both directions."""
+    each = conversation
+    return (
+        f'{client_of(each)} - "WebSocket {target_of(each)}" closed {each.code} {each.seconds:.1f}s '
+        f"in {each.messages_in}/{each.bytes_in} out {each.messages_out}/{each.bytes_out}"
+    )
+
+
+def opened_json(conversation: Conversation) -> str:
+    return json.dumps({**_of_websocket(conversation), "event": "open", "subprotocol": conversation.subprotocol})
+
+
+def closed_json(conversation: Conversation) -> str:
+    ended = {
+        "event": "closed",
+        "code": conversation.code,
+        "seconds": round(conversation.seconds, 6),
+        "messages_in": conversation.messages_in,
+        "bytes_in": conversation.bytes_in,
+        "messages_out": conversation.messages_out,
+        "bytes_out": conversation.bytes_out,
+    }
+    return json.dumps(_of_websocket(conversation) | ended)
+
+
+def _of_websocket(conversation: Conversation) -> dict[str, Any]:
+    head = conversation.head
+    return {
+        "time": round(time.time(), 3),
+        "client": client_of(conversation),
+        "method": "WebSocket",
+        "path": head.path.decode(),
+        "query": head.query.decode(),
+    }
+
+
 # What a client sends can forge no line and end no quotation. By grammar (wire.grammar) methods are tokens,
 # paths and queries visible ASCII; what is left to escape is the quotation mark (as a browser would have sent
 # it), and whatever headers hold.
@@ -169,12 +225,12 @@ def quoted(text: str) -> str:
     return ascii(text)[1:-1].replace("\\'", "'").replace('"', "\\x22")
 
 
-def client_of(exchange: Exchange) -> str:
+def client_of(exchange: Exchange | Conversation) -> str:
     host, port = exchange.client or UNKNOWN
     return f"{host}:{port}"
 
 
-def target_of(exchange: Exchange) -> str:
+def target_of(exchange: Exchange | Conversation) -> str:
     head = exchange.head
     return uri(head.path + b"?" + head.query if head.query else head.path)
 

@@ -20,6 +20,7 @@ from typing import Any
 from portway.asgi.call import describe
 from portway.asgi.forwarded import Trust
 from portway.asgi.lifespan import Lifespan
+from portway.asgi.websocket import Manner
 from portway.errors import LifespanFailed
 from portway.hooks import Hooks
 from portway.link.clock import Clock
@@ -45,6 +46,7 @@ class Plan:
 
     limits: Limits
     deadlines: Deadlines
+    websockets: Manner | None
     hooks: Hooks
     preamble: Preamble
     trust: Trust | None
@@ -181,6 +183,7 @@ class Service:
             trust=plan.trust,
             concurrency=plan.concurrency,
             cancel_on_disconnect=plan.cancel_on_disconnect,
+            websockets=plan.websockets,
         )
 
     async def _listen(self, servers: list[asyncio.Server], shared: Shared) -> None:

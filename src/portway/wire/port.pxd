@@ -17,4 +17,6 @@ cdef class Port:
     cpdef bint body(self, Py_ssize_t stream, bytes data, bint end) except -1
     cpdef object trailers(self, Py_ssize_t stream, Outgoing fields)
     cpdef object reset(self, Py_ssize_t stream)
+    cpdef bytes tunnel(self, Py_ssize_t stream, Outgoing fields)
+    cpdef bint pour(self, Py_ssize_t stream, list parts, bint end) except -1
     cpdef object credit(self, Py_ssize_t stream, Py_ssize_t size)

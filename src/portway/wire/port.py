@@ -43,6 +43,14 @@ class Port:
         """Give the response up so that the peer sees that it is not whole."""
         raise NotImplementedError
 
+    def tunnel(self, stream: int, fields: Outgoing) -> bytes:
+        """Answer that the stream carries another protocol from now on; what has come of that already."""
+        raise NotImplementedError
+
+    def pour(self, stream: int, parts: list[bytes], end: bool) -> bool:
+        """Write bytes of that protocol; `end` closes the stream in good order."""
+        raise NotImplementedError
+
     def credit(self, stream: int, size: int) -> None:
         """So many bytes of the request were consumed, and more may come."""
         raise NotImplementedError

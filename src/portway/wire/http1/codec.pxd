@@ -44,6 +44,8 @@ cdef class Codec:
     cpdef bint idle(self) except -1
     cpdef bint begun(self) except -1
     cpdef bint until_close(self) except -1
+    cpdef bytes tunnel(self, Outgoing outgoing, bytes protocol)
+    cpdef object pour(self, list parts)
 
     @cython.locals(most=Py_ssize_t)
     cdef bint _keeps(self, bytes data) except -1

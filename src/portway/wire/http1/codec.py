@@ -304,6 +304,25 @@ class Codec:
             self._out.append(encode.END)
         self._ours = states.SENT
 
+    def tunnel(self, outgoing: Outgoing, protocol: bytes) -> bytes:
+        """Queue 101 and be HTTP no more; what has come of the other protocol already."""
+        outgoing.drop_length()
+        out = self._out
+        out.append(self._preamble.lines_beside(101, outgoing))
+        out.append(b"\r\nupgrade: " + protocol + b"\r\nconnection: upgrade")
+        encode.write_fields(out, outgoing)
+        out.append(encode.END)
+        self._theirs = states.TUNNEL
+        self._ours = states.TUNNEL
+        self._last = Section()
+        kept = self._kept
+        self._kept = b""
+        return kept
+
+    def pour(self, parts: list[bytes]) -> None:
+        """Queue bytes of the other protocol."""
+        self._out += parts
+
     def fail(self, fault: ProtocolFault) -> bool:
         """Queue the refusal, if one can still be given; nothing more is read. Whether one was queued."""
         # IDLE within a body: its response is out already, and a second one would pass for the next.

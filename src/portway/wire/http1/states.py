@@ -12,6 +12,7 @@ Rules
   HEAD ──────────────► BODY | CHUNKS | FINISHED     IDLE ──head──► OWED
   BODY, CHUNKS ──end──► FINISHED                    OWED ──respond──► SENDING | SENT
   FINISHED ──turn──► HEAD                           SENDING ──end──► SENT ──turn──► IDLE
+  FINISHED ──tunnel──► TUNNEL                       OWED ──tunnel──► TUNNEL
   any ──fault, eof, last response──► CLOSED         any ──fail──► CLOSED
 """
 
@@ -30,7 +31,10 @@ OWED = 6
 SENDING = 7
 SENT = 8
 
-NAMES = ("HEAD", "BODY", "CHUNKS", "FINISHED", "CLOSED", "IDLE", "OWED", "SENDING", "SENT")
+# Both: the connection carries another protocol (RFC 9110 §7.8).
+TUNNEL = 9
+
+NAMES = ("HEAD", "BODY", "CHUNKS", "FINISHED", "CLOSED", "IDLE", "OWED", "SENDING", "SENT", "TUNNEL")
 
 # What the connection waits for, and so which deadline applies. The link owns time.
 FOR_REQUEST = 0  # the first byte of a request, after an earlier one
@@ -38,3 +42,6 @@ FOR_HEAD = 1  # the rest of a head, or the first one of the connection
 FOR_BODY = 2  # more of a body
 FOR_US = 3  # nothing: it is our turn
 FOR_END = 4  # the peer's good-bye
+FOR_PING = 5  # the time to ask whether the peer of a tunnel is there
+FOR_PONG = 6  # its answer
+FOR_CLOSE = 7  # the end of a tunnel that we asked for

@@ -1,0 +1,104 @@
+cimport cython
+
+from portway.asgi cimport ready
+from portway.asgi.http cimport Cycle
+from portway.wire cimport fields
+from portway.wire.events cimport Head
+from portway.wire.http1 cimport states
+from portway.wire.port cimport Port
+from portway.wire.websocket.codec cimport Closed, Codec
+
+cdef int CONNECTING
+cdef int OPEN
+cdef int CLOSING
+cdef int CLOSED
+cdef int DENIED
+cdef object _running_loop
+cdef str _SEND
+cdef str _ACCEPT
+cdef str _CLOSE
+cdef str _DENY
+cdef Py_ssize_t HELD_MOST
+cdef Py_ssize_t GATHERED_MOST
+cdef Py_ssize_t ALL
+
+
+@cython.final
+cdef class Manner:
+    cdef readonly Py_ssize_t max_size
+    cdef readonly Py_ssize_t max_queue
+    cdef readonly bint deflates
+    cdef readonly frozenset origins
+
+
+@cython.final
+cdef class Room(ready.Source):
+    cdef WebSocket _socket
+    cdef bint _open
+
+    cpdef object open(self)
+
+
+@cython.final
+cdef class WebSocket(ready.Source):
+    cdef readonly object loop
+    cdef readonly Head head
+    cdef readonly object client
+    cdef public object task
+    cdef public bint ended
+    cdef readonly int state
+    cdef readonly int code
+    cdef readonly str reason
+    cdef readonly object subprotocol
+    cdef readonly object fault
+    cdef readonly Py_ssize_t messages_in
+    cdef readonly Py_ssize_t messages_out
+    cdef readonly Py_ssize_t bytes_out
+    cdef Cycle _cycle
+    cdef object _handshake
+    cdef Codec _codec
+    cdef Port _port
+    cdef object _hooks
+    cdef list _queue
+    cdef Py_ssize_t _next
+    cdef Py_ssize_t _queue_most
+    cdef Py_ssize_t _waiting_bytes
+    cdef bint _flushing
+    cdef bint _told
+    cdef bint _told_lost
+    cdef bint _pinged
+    cdef Room _room
+    cdef double _started
+
+    cpdef object deliver(self, bytes data)
+    cpdef bint crowded(self) except -1
+    cpdef int waiting(self) except -1
+    cpdef object ping(self)
+    cpdef object gone(self)
+    cpdef object writable(self)
+    cpdef object close(self, int code, str reason)
+    cpdef object receive(self)
+    cpdef object take(self)
+    cpdef object arrival(self)
+    cpdef object send(self, object message)
+    cpdef bint fail(self, int status, str text) except -1
+    cpdef object abort(self)
+    cpdef object returned(self)
+
+    cdef bint _may_read(self) except -1
+
+    @cython.locals(codec=Codec, room=Py_ssize_t, size=Py_ssize_t, found=list)
+    cdef object _absorb(self, bytes data)
+
+    cdef object _arrived(self, list found, Py_ssize_t size)
+
+    @cython.locals(queue=list)
+    cdef object _take_message(self)
+
+    cdef object _refill(self)
+    cdef object _end(self, int state)
+    cdef object _send(self, object message)
+    cpdef object _flush_late(self)
+    cdef bint _flush(self) except -1
+    cdef object _send_rare(self, object kind, object message)
+    cdef object _accept(self, object message)

@@ -1,0 +1,76 @@
+cimport cython
+
+from portway.wire.websocket cimport frames
+from portway.wire.websocket.mask cimport turned, unmask
+
+cdef int OPEN
+cdef int OURS
+cdef int CLOSED
+cdef int TEXT_HEAD
+cdef int BINARY_HEAD
+
+
+@cython.final
+@cython.no_gc
+cdef class Closed:
+    cdef readonly int code
+    cdef readonly str reason
+
+
+@cython.final
+cdef class Codec:
+    cdef Py_ssize_t _most
+    cdef object _deflate
+    cdef bytes _kept
+    cdef list _out
+    cdef int _opcode
+    cdef bint _inflating
+    cdef object _decoder
+    cdef list _pieces
+    cdef Py_ssize_t _size
+    cdef Py_ssize_t _wire
+    cdef Py_ssize_t _left
+    cdef bint _last
+    cdef unsigned int _mask
+    cdef readonly Py_ssize_t size
+    cdef readonly Py_ssize_t queued
+    cdef readonly int state
+
+    cpdef list receive(self, bytes data, Py_ssize_t room, Py_ssize_t weight)
+
+    @cython.locals(
+        view="const unsigned char *", at=Py_ssize_t, stop=Py_ssize_t, start=Py_ssize_t, end=Py_ssize_t,
+        size=Py_ssize_t, first=int, mask="unsigned int", payload=bytes,
+    )
+    cdef object _read(self, bytes data, Py_ssize_t room, Py_ssize_t size_most, list found)
+
+    cpdef bint unread(self) except -1
+
+    @cython.locals(opcode=int)
+    cdef object _check(self, int first, Py_ssize_t size)
+
+    @cython.locals(opcode=int)
+    cdef object _begin(self, int first, Py_ssize_t size)
+
+    @cython.locals(end=Py_ssize_t)
+    cdef Py_ssize_t _payload(self, bytes data, Py_ssize_t at, Py_ssize_t stop, list found) except -1
+
+    @cython.locals(ended=bint)
+    cdef object _piece(self, bytes piece, list found)
+
+    cdef object _control(self, int opcode, bytes payload, list found)
+
+    cpdef list take(self)
+
+    @cython.locals(payload=bytes, first=int, size=Py_ssize_t)
+    cpdef Py_ssize_t send(self, object message) except -1
+
+    cpdef object ping(self, bytes payload=*)
+    cpdef object close(self, int code, str reason=*)
+    cpdef object fail(self, object fault)
+    @cython.locals(out=list, size=Py_ssize_t)
+    cdef object _write(self, int first, bytes payload)
+
+
+cdef str text(bytes payload)
+cdef Py_ssize_t large(bytes data, Py_ssize_t at) except -1
