@@ -197,7 +197,7 @@ class Cycle:
         if _running_loop() is not self.loop:
             return coroutines.sending(self, message)  # another thread's: done when it runs on the loop (ASGI 10)
         if type(message) is not dict:
-            message = _as_dict(message)
+            message = as_dict(message)
         kind = message.get("type")
         state = self.state
         if state in (HELD, BODY) and kind == _BODY:
@@ -420,7 +420,7 @@ def _checked(kind: str, key: str, values: Any) -> Outgoing:
         raise MessageError(f"{kind}: {key} must be a list of {shape}, and is {values!r:.80}") from error
 
 
-def _as_dict(message: Any) -> dict[str, Any]:
+def as_dict(message: Any) -> dict[str, Any]:
     try:
         return dict(message)
     except (TypeError, ValueError):

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Collection
 from typing import Any
 
 from portway.asgi import coroutines, ready
-from portway.asgi.http import Cycle, gone
+from portway.asgi.http import Cycle, as_dict, gone
 from portway.errors import MessageError
 from portway.hooks import Hooks
 from portway.types import Message
@@ -205,6 +205,7 @@ class WebSocket(ready.Source):
             self._cycle.gone()
             if self.state == CONNECTING:
                 self._end(CLOSED)
+            self.wake()
         elif self.state != CLOSED:
             self._end(CLOSED)
 
@@ -240,7 +241,7 @@ class WebSocket(ready.Source):
             return {"type": "websocket.connect"}
         if self._next < len(self._queue):
             return self._take_message()
-        if self.state == CLOSED or (self.state == DENIED and self._cycle.state >= 4):
+        if self.state == CLOSED or (self.state == DENIED and (self._cycle.whole or self._cycle.lost)):
             self._told_lost = True
             return {"type": "websocket.disconnect", "code": self.code, "reason": self.reason}
         if self._flushing:
@@ -255,6 +256,8 @@ class WebSocket(ready.Source):
         """Take a message; MessageError if it is wrong, ClientDisconnected if it is too late."""
         if _running_loop() is not self.loop:
             return coroutines.sending(self, message)
+        if type(message) is not dict:
+            message = as_dict(message)
         kind = message.get("type")
         if self.state == OPEN:
             if kind == _SEND:
@@ -371,7 +374,10 @@ class WebSocket(ready.Source):
         if text is None:
             self.bytes_out += self._codec.send(data if type(data) is bytes else _as_bytes(data))
         else:
-            self.bytes_out += self._codec.send(text if type(text) is str else _as_str(text))
+            try:
+                self.bytes_out += self._codec.send(text if type(text) is str else _as_str(text))
+            except UnicodeEncodeError:
+                raise MessageError(f"{_SEND}: text has a lone surrogate in it, which UTF-8 cannot hold") from None
         self.messages_out += 1
         if self._next < len(self._queue) and self._codec.queued < GATHERED_MOST:
             # It has more to read, and so perhaps more to say: one write for all. The loop sees to it if not.

@@ -289,12 +289,17 @@ class Link(Flow):
             return True
         self._codec.pour(parts)
         self._poured += flow.weigh(parts)
+        tunnel = self._tunnel
         if end:
-            self._close(self._tunnel is None or self._tunnel.fault is None)
-        elif self._corked and self._poured < flow.JOIN_MOST:
-            return not self._full
-        elif self._full or self._poured > outbox.LARGEST or not self._shared.outbox.takes(self):
-            self._flush()
+            fault = None if tunnel is None else tunnel.fault
+            if fault is not None:
+                self._shared.refusals.say(self.peer, fault.code, fault.text)
+            self._close(fault is None)
+        elif not self._corked or self._poured > flow.JOIN_MOST:
+            if self._full or self._poured > outbox.LARGEST or not self._shared.outbox.takes(self):
+                self._flush()
+            if tunnel is not None and tunnel.waiting() == states.FOR_CLOSE != self._waiting:
+                self._wait(states.FOR_CLOSE)
         return not self._full
 
     def credit(self, stream: int, size: int) -> None:
@@ -311,8 +316,6 @@ class Link(Flow):
         self._corked = True
         tunnel.deliver(data)
         self._corked = False
-        if tunnel.fault is not None:
-            self._shared.refusals.say(self.peer, tunnel.code, tunnel.reason)
         if self._poured and (self._poured > outbox.LARGEST or not self._shared.outbox.takes(self)):
             self._flush()
         self._settle()
@@ -349,6 +352,11 @@ class Link(Flow):
             return
         tunnel = self._tunnel
         if tunnel is not None:
+            if self._left:
+                tunnel.gone()
+                return
+            if self._draining:
+                tunnel.close(closing.RESTART, "")
             if tunnel.crowded() or self._full:
                 self._pause()
             elif self._paused:
@@ -462,7 +470,6 @@ class Link(Flow):
         if self._transport is None:
             return
         if self._tunnel is not None:
-            self._tunnel.close(closing.RESTART, "")
             self._settle()
         elif self._cycle is None and self._codec.idle():
             self._flush()

@@ -27,6 +27,7 @@ cdef class Codec:
     cdef bint _inflating
     cdef object _decoder
     cdef list _pieces
+    cdef list _joined
     cdef Py_ssize_t _size
     cdef Py_ssize_t _wire
     cdef Py_ssize_t _left
@@ -55,7 +56,7 @@ cdef class Codec:
     @cython.locals(end=Py_ssize_t)
     cdef Py_ssize_t _payload(self, bytes data, Py_ssize_t at, Py_ssize_t stop, list found) except -1
 
-    @cython.locals(ended=bint)
+    @cython.locals(ended=bint, pieces=list, joined=list)
     cdef object _piece(self, bytes piece, list found)
 
     cdef object _control(self, int opcode, bytes payload, list found)

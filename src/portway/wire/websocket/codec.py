@@ -29,6 +29,10 @@ TEXT_HEAD = frames.FIN | frames.TEXT
 BINARY_HEAD = frames.FIN | frames.BINARY
 
 
+# Pieces of a message are joined in such numbers: an object for each byte or two would take twenty times the message.
+PIECES_MOST = 1024
+
+
 class Closed:
     """The peer's close; nothing comes after it."""
 
@@ -49,7 +53,7 @@ class Codec:
     """One WebSocket, after its handshake. A message is an event: a str or bytes, as it was sent."""
 
     __slots__ = (
-        "_decoder", "_deflate", "_inflating", "_kept", "_last", "_left", "_mask", "_most", "_opcode", "_out",
+        "_decoder", "_deflate", "_inflating", "_joined", "_kept", "_last", "_left", "_mask", "_most", "_opcode", "_out",
         "_pieces", "_size", "_wire", "queued", "size", "state",
     )  # fmt: skip
 
@@ -63,6 +67,7 @@ class Codec:
         self._inflating = False
         self._decoder: Any = None
         self._pieces: list[Any] = []
+        self._joined: list[Any] = []
         self._size = 0  # of what of it has come
         self._wire = 0  # the same before it was inflated
         self._left = 0  # of the payload of the frame that is under way
@@ -225,17 +230,25 @@ class Codec:
                 piece += self._deflate.inflated(self._most - self._size - len(piece))
         self._size += len(piece)
         if self._decoder is None:
-            self._pieces.append(piece)
+            made = piece
         else:
             try:
-                self._pieces.append(self._decoder.decode(piece, ended))
+                made = self._decoder.decode(piece, ended)
             except UnicodeDecodeError:
                 raise not_utf8() from None
+        pieces = self._pieces
+        if made:  # a peer may send empty fragments without end
+            pieces.append(made)
+        if ended or len(pieces) == PIECES_MOST:
+            made = ("" if self._opcode == frames.TEXT else b"").join(pieces)
+            pieces.clear()
+            self._joined.append(made)
         if ended:
-            found.append(("" if self._opcode == frames.TEXT else b"").join(self._pieces))
+            joined = self._joined
+            found.append(joined[0] if len(joined) == 1 else made[:0].join(joined))
             self.size += self._size
             self._opcode = 0
-            self._pieces = []
+            self._joined = []
             self._decoder = None
 
     def _control(self, opcode: int, payload: bytes, found: list[Event]) -> None:
@@ -285,6 +298,7 @@ class Codec:
             self._write(frames.FIN | frames.CLOSE, closing.payload(code, reason))
             self.state = OURS
             self._pieces = []
+            self._joined = []
 
     def fail(self, fault: FrameFault) -> None:
         """Queue the close that a fault deserves. Nothing more is read."""
