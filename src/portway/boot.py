@@ -306,7 +306,7 @@ def manner(settings: Settings) -> Manner | None:
         max_size=settings.ws_max_size,
         max_queue=settings.ws_max_queue,
         deflates=settings.ws_per_message_deflate,
-        origins=settings.ws_origins,
+        origins=[origin.lower() for origin in settings.ws_origins],
     )
 
 

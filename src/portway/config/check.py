@@ -192,7 +192,18 @@ def _log_config(text: str) -> None:
         raise ValueError(f"there is no file {str(path.absolute())!r}; write the path of one")
 
 
+# RFC 6454 §6.2, or the `null` of a page that has none, such as a file.
+ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://[^/?#@\s]+|null", re.IGNORECASE)
+
+
+def _origin(text: str) -> None:
+    if ORIGIN.fullmatch(text) is None:
+        hint = "leave it out to let all in" if text == "*" else "write scheme and host, as in https://example.org"
+        raise ValueError(f"{text!r} is no origin; {hint}")
+
+
 SYNTAX: dict[str, Callable[..., None]] = {
+    "ws_origins": _origin,
     "app_dir": _app_dir,
     "root_path": _root_path,
     "bind": _parsed_by(parse_bind),

@@ -298,7 +298,7 @@ class Link(Flow):
         elif not self._corked or self._poured > flow.JOIN_MOST:
             if self._full or self._poured > outbox.LARGEST or not self._shared.outbox.takes(self):
                 self._flush()
-            if tunnel is not None and tunnel.waiting() == states.FOR_CLOSE != self._waiting:
+            if tunnel is not None and tunnel.waiting() == states.FOR_CLOSE and self._waiting != states.FOR_CLOSE:
                 self._wait(states.FOR_CLOSE)
         return not self._full
 

@@ -229,6 +229,7 @@ class Codec:
             if ended:
                 piece += self._deflate.inflated(self._most - self._size - len(piece))
         self._size += len(piece)
+        made: str | bytes
         if self._decoder is None:
             made = piece
         else:
