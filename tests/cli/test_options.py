@@ -164,3 +164,35 @@ def test_help_names_every_variable_once(run: Run) -> None:
     words = text[text.index("Variables:") :].replace(",", " ").replace(".", " ").split()
     variables = [name for setting in catalogue().values() for name in setting.variables]
     assert sorted(words[1:]) == sorted([*variables, *NOT_SETTINGS])
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("--ws-per-message-deflate", "true"),
+        ("--no-ws-per-message-deflate", "false"),
+        ("--ws-per-message-deflate false", "false"),
+        ("--ws-per-message-deflate=False", "false"),
+        ("--ws-per-message-deflate true", "true"),
+        ("--ws-per-message-deflate=1", "true"),
+        ("--ws-per-message-deflate --port 1", "true"),
+    ],
+)
+def test_a_switch_of_uvicorns_may_have_its_word(run: Run, words: str, found: str) -> None:
+    lines = run("config", *words.split()).stdout.splitlines()
+    line = next(line for line in lines if line.startswith("ws_per_message_deflate"))
+    assert line.split()[1] == found
+
+
+@pytest.mark.parametrize(
+    ("origin", "hint"),
+    [
+        ("*", "leave it out to let all in"),
+        ("example.org", "write scheme and host, as in https://example.org"),
+        ("https://example.org/", "write scheme and host, as in https://example.org"),
+    ],
+)
+def test_an_origin_must_be_one(run: Run, origin: str, hint: str) -> None:
+    result = run("config", "--ws-origins", origin)
+    assert result.exit_code == 2
+    assert result.stderr == f"portway: error: --ws-origins: {origin!r} is no origin; {hint}\n"

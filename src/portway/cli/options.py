@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from portway.config.check import OFF, ON
 from portway.config.load import NOT_SETTINGS, Loaded, load
 from portway.config.settings import PREFIX, Setting, catalogue
 from portway.errors import SettingsError
@@ -37,6 +38,9 @@ ABSENT_OPTIONS = (
     "--limit-max-requests-jitter",
     "--timeout-worker-healthcheck",
 )
+
+# Switches that are followed by true or false on uvicorn's command line.
+WORDY_SWITCHES = ("--ws-per-message-deflate",)
 
 PATHS = {"FILE": "file", "PATH": "file", "FOLDER": "dir"}
 UNITS = {"size": " bytes", "seconds": " seconds"}
@@ -94,11 +98,27 @@ class SettingsCommand(click.Command):
     def __init__(self, name: str | None, params: Iterable[click.Parameter] = (), **rest: Any) -> None:
         super().__init__(name, params=[*setting_parameters(), *params], epilog=EPILOG, **rest)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, plain_switches(args))
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         visible = [each for each in self.get_params(ctx) if isinstance(each, click.Option) and not each.hidden]
         for title, params in groupby(visible, _section):
             with formatter.section(title):
                 formatter.write_dl([record for param in params if (record := param.get_help_record(ctx))])
+
+
+def plain_switches(args: list[str]) -> list[str]:
+    """The arguments with each of uvicorn's switches that take a word as Portway's switch, which takes none."""
+    plain: list[str] = []
+    for arg in args:
+        name, _, word = arg.partition("=")
+        if plain and plain[-1] in WORDY_SWITCHES and arg.lower() in ON | OFF:
+            name, word = plain.pop(), arg
+        if name in WORDY_SWITCHES and word.lower() in ON | OFF:
+            arg = name if word.lower() in ON else f"--no-{name[2:]}"
+        plain.append(arg)
+    return plain
 
 
 def _section(param: click.Parameter) -> str:
