@@ -50,7 +50,7 @@ cdef class Codec:
     @cython.locals(opcode=int)
     cdef object _check(self, int first, Py_ssize_t size)
 
-    @cython.locals(opcode=int)
+    @cython.locals(opcode=int, most=Py_ssize_t)
     cdef object _begin(self, int first, Py_ssize_t size)
 
     @cython.locals(end=Py_ssize_t)
@@ -69,9 +69,10 @@ cdef class Codec:
     cpdef object ping(self, bytes payload=*)
     cpdef object close(self, int code, str reason=*)
     cpdef object fail(self, object fault)
-    @cython.locals(out=list, size=Py_ssize_t)
+    @cython.locals(out=list, size=Py_ssize_t, head=bytes)
     cdef object _write(self, int first, bytes payload)
 
 
 cdef str text(bytes payload)
+cdef str more_text(object decoder, bytes piece, bint ended)
 cdef Py_ssize_t large(bytes data, Py_ssize_t at) except -1

@@ -86,8 +86,8 @@ class Codec:
         """Take bytes of the peer, or none to read on in what was kept.
 
         Reading stops after `room` messages, or when they weigh `weight` bytes, and goes on when this is called
-        again. Pings are answered, and so is a close; messages that come after our own close are dropped. A
-        fault is the last event, and has its answer, too.
+        again; only a frame that is under way is read to its end. Pings are answered, and so is a close; messages
+        that come after our own close are dropped. A fault is the last event, and has its answer, too.
         """
         found: list[Event] = []
         try:
@@ -122,9 +122,11 @@ class Codec:
                 start = at + 8
             elif size == 127:
                 start = at + 14
-            if start > stop:
+            if start > stop or size > frames.SIZE_7:
+                # Before the size is read, so that what is found does not depend on where the network cuts.
                 self._check(first, size)
-                break
+                if start > stop:
+                    break
             if size == 126:
                 size = view[at + 2] << 8 | view[at + 3]
                 if size < 126:
@@ -200,10 +202,12 @@ class Codec:
             self._decoder = _utf8() if opcode == frames.TEXT else None
             self._size = 0
             self._wire = 0
-        self._wire += size
-        # What is compressed may be a little larger than what it holds (RFC 7692 §7.2.3.2).
-        if self._wire > self._most + (self._most // 256 + 64 if self._inflating else 0):
+        # What is compressed may be larger than what it holds; by an eighth in the worst case, as zlib's
+        # deflateBound has it. Not a sum of the two, which a size of 63 bits would overflow.
+        most = self._most + (self._most // 8 + 64 if self._inflating else 0)
+        if size > most - self._wire:
             raise too_big()
+        self._wire += size
         self._last = bool(first & frames.FIN)
         self._left = size
 
@@ -233,10 +237,7 @@ class Codec:
         if self._decoder is None:
             made = piece
         else:
-            try:
-                made = self._decoder.decode(piece, ended)
-            except UnicodeDecodeError:
-                raise not_utf8() from None
+            made = more_text(self._decoder, piece, ended)
         pieces = self._pieces
         if made:  # a peer may send empty fragments without end
             pieces.append(made)
@@ -254,12 +255,10 @@ class Codec:
 
     def _control(self, opcode: int, payload: bytes, found: list[Event]) -> None:
         if opcode == frames.PING:
-            if self.state == OPEN:
-                self._write(frames.FIN | frames.PONG, payload)
+            self._write(frames.FIN | frames.PONG, payload)
         elif opcode == frames.CLOSE:
             code, reason = closing.read(payload)
-            if self.state == OPEN:
-                self._write(frames.FIN | frames.CLOSE, payload[:2])
+            self._write(frames.FIN | frames.CLOSE, payload[:2])
             self.state = CLOSED
             found.append(Closed(code, reason))
 
@@ -308,12 +307,15 @@ class Codec:
         self._kept = b""
 
     def _write(self, first: int, payload: bytes) -> None:
+        if self.state != OPEN:
+            return  # RFC 6455 §5.5.1: nothing follows a close
         out = self._out
         size = len(payload)
-        out.append(frames.head(first, size))
+        head = frames.head(first, size)
+        out.append(head)
         if size:
             out.append(payload)
-        self.queued += size + 2
+        self.queued += len(head) + size
 
 
 def text(payload: bytes) -> str:
@@ -322,6 +324,19 @@ def text(payload: bytes) -> str:
         return payload.decode()
     except UnicodeDecodeError:
         raise not_utf8() from None
+
+
+def more_text(decoder: Any, piece: bytes, ended: bool) -> str:
+    """A piece of a message; RFC 6455 §8.1 at the first byte that cannot be in any text."""
+    try:
+        made: str = decoder.decode(piece, ended)
+    except UnicodeDecodeError:
+        raise not_utf8() from None
+    # CPython's decoder waits for a third byte where the second makes a surrogate, or is no continuation.
+    begun = decoder.getstate()[0]
+    if len(begun) == 2 and begun[0] == 0xED and not 0x80 <= begun[1] <= 0x9F:
+        raise not_utf8()
+    return made
 
 
 def large(data: bytes, at: int) -> int:

@@ -34,6 +34,9 @@ SKIPPED_MOST = 64
 # RFC 7692 §7.2.1: what a sync flush ends with, and is not sent.
 TAIL = b"\x00\x00\xff\xff"
 
+# RFC 7692 §7.2.3.4: after a final block stands one byte and this; zlib reads nothing that comes there.
+AFTER_FINAL = 1 + len(TAIL)
+
 Parameters = list[tuple[str, str | None]]
 
 
@@ -72,6 +75,8 @@ class Deflate:
             raise FrameFault("a compressed message cannot be inflated") from None
         if len(made) > most:
             raise too_big()
+        if len(inflater.unused_data) > AFTER_FINAL:
+            raise FrameFault("a compressed message goes on after its final block")
         return made
 
     def inflated(self, most: int) -> bytes:
@@ -98,7 +103,7 @@ class Deflate:
         if len(made) > PAYS * size:
             # The peer will not see it, so that what follows must not refer to it.
             self._deflater = None
-            self._misses = min(2 * self._misses + 1, SKIPPED_MOST)
+            self._misses = min(2 * self._misses, SKIPPED_MOST) or 1
             self._skip = self._misses
             return None
         self._misses = 0

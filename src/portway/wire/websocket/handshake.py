@@ -22,9 +22,9 @@ VERSION = b"13"
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 # RFC 6455 §9.1: extension = token *( ";" extension-param ), each param a token with an optional token or quoted
-# token. One parameter, and all that may stand between two.
+# token. One extension with what may stand before it, and one parameter.
 _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_EXTENSION = re.compile(rf"[ \t]*({_WORD})((?:[ \t]*;[ \t]*{_WORD}(?:[ \t]*=[ \t]*(?:{_WORD}|\"{_WORD}\"))?)*)[ \t]*")
+_EXTENSION = re.compile(rf"[ \t,]*({_WORD})((?:[ \t]*;[ \t]*{_WORD}(?:[ \t]*=[ \t]*(?:{_WORD}|\"{_WORD}\"))?)*)[ \t]*")
 _PARAMETER = re.compile(rf";[ \t]*({_WORD})(?:[ \t]*=[ \t]*\"?({_WORD})\"?)?")
 
 # More than any client offers; what a list of thousands would cost is not spent.
@@ -132,16 +132,13 @@ def protocols(found: list[bytes]) -> list[str]:
 
 def extensions(found: list[bytes]) -> list[Parameters]:
     """The offers of permessage-deflate; other extensions are unknown here, and passed over."""
-    text = ",".join(value.decode("latin-1") for value in found)
+    text = b",".join(found).decode("latin-1").rstrip(", \t")
     offers: list[Parameters] = []
     at = 0
     while at < len(text):
         match = _EXTENSION.match(text, at)
         if match is None:
-            if text[at] not in ", \t":
-                raise malformed()
-            at += 1
-            continue
+            raise malformed()
         at = match.end()
         if at < len(text) and text[at] != ",":
             raise malformed()
