@@ -1,19 +1,25 @@
-"""What tests of several rooms share: `portway serve` as a process of its own, and loggers as they were."""
+"""What tests of several rooms share: `portway serve` as a process of its own, a client that speaks WebSocket frame
+by frame, and loggers as they were.
+"""
 
+import contextlib
 import logging
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
 import portway
+from portway.testing import Raw, Response, serve
 
 PATIENCE = 20.0
 SERVING = re.compile(r"Serving .* on (.*) \(press")
@@ -111,6 +117,94 @@ def portway_command(tmp_path: Path) -> Iterator[Portway]:
         for stream in (command.out, command.err):
             if stream is not None:
                 stream.all()
+
+
+# --- WebSockets, frame by frame ---
+
+MASK = b"\x37\xfa\x21\x3d"  # that of RFC 6455 §5.7
+
+
+class Peer(Raw):
+    """A client that sends what frames you like, and reads those of the server one by one."""
+
+    CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+
+    @staticmethod
+    def opening(path: bytes = b"/", *lines: bytes, key: bytes = b"dGhlIHNhbXBsZSBub25jZQ==") -> bytes:
+        """The request of RFC 6455 §1.3, with further header lines."""
+        fields = b"".join(line + b"\r\n" for line in lines)
+        return (
+            b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: " + key + b"\r\nSec-WebSocket-Version: 13\r\n" + fields + b"\r\n"
+        )  # fmt: skip
+
+    @staticmethod
+    def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bytes = MASK) -> bytes:
+        """One frame; `rsv` are its three bits, and an empty `mask` is none."""
+        size = len(payload)
+        head = bytes([fin << 7 | rsv << 4 | opcode])
+        length = size if size < 126 else 126 if size < 65536 else 127
+        head += bytes([(0x80 if mask else 0) | length])
+        if length > 125:
+            head += size.to_bytes(2 if length == 126 else 8, "big")
+        if mask:
+            keys = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
+            payload = (int.from_bytes(payload, "big") ^ keys).to_bytes(size, "big")
+        return head + mask + payload
+
+    @classmethod
+    def text(cls, text: str, **rest: Any) -> bytes:
+        """A frame with a text in it."""
+        return cls.frame(cls.TEXT, text.encode(), **rest)
+
+    @classmethod
+    def closing(cls, code: int | None = 1000, reason: str = "") -> bytes:
+        """A close frame; without a code it is empty."""
+        return cls.frame(cls.CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason.encode())
+
+    def open(self, path: bytes = b"/", *lines: bytes) -> Response:
+        """Ask for a WebSocket, and get it."""
+        self.send(self.opening(path, *lines))
+        answer = self.interim()
+        assert answer.status == 101, (answer, self.rest())
+        return answer
+
+    def read(self) -> tuple[int, bytes]:
+        """The next frame: its first byte and its payload."""
+        first, size = self.exactly(2)
+        assert size < 128, "a server must not mask (RFC 6455 §5.1)"
+        if size > 125:
+            size = int.from_bytes(self.exactly(2 if size == 126 else 8), "big")
+        return first, self.exactly(size)
+
+    def message(self) -> str | bytes:
+        """The next message, which is one frame and not compressed."""
+        first, payload = self.read()
+        assert first in (0x81, 0x82), (first, payload)
+        return payload.decode() if first == 0x81 else payload
+
+    def closed(self) -> tuple[int | None, str]:
+        """The next frame, which is a close: its code and its reason."""
+        first, payload = self.read()
+        assert first == 0x88, (first, payload)
+        return (int.from_bytes(payload[:2], "big") if payload else None), payload[2:].decode()
+
+    def reset(self) -> None:
+        """Go as a crashed client does."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+
+@pytest.fixture
+def peer() -> Callable[..., contextlib.AbstractContextManager[Peer]]:
+    """`with peer(app, **settings) as client:` serves the application to one client, which has sent nothing yet."""
+
+    @contextlib.contextmanager
+    def one(app: Any, **settings: Any) -> Iterator[Peer]:
+        with serve(app, **{"lifespan": "off"} | settings) as served, Peer(served.host, served.port) as client:
+            yield client
+
+    return one
 
 
 @pytest.fixture(autouse=True)

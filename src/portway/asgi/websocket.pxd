@@ -101,4 +101,5 @@ cdef class WebSocket(ready.Source):
     cpdef object _flush_late(self)
     cdef bint _flush(self) except -1
     cdef object _send_rare(self, object kind, object message)
+    cdef object _deny(self, str kind, object message)
     cdef object _accept(self, object message)

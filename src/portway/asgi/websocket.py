@@ -21,6 +21,7 @@ from portway.hooks import Hooks
 from portway.types import Message
 from portway.wire import fields
 from portway.wire.events import Head
+from portway.wire.fields import Outgoing
 from portway.wire.http1 import states
 from portway.wire.port import Port
 from portway.wire.websocket import closing
@@ -415,15 +416,22 @@ class WebSocket(ready.Source):
                 self.fail(403, "Forbidden")  # ASGI 34
                 return ready.nothing()
         if kind.startswith(_DENY) and self.state != OPEN:
-            self.state = DENIED
-            sent = self._cycle.send({**message, "type": kind.removeprefix("websocket.")})
-            if self._cycle.whole:
-                self.wake()
-            return sent
+            return self._deny(kind, message)
         if self.state == DENIED and self._cycle.whole:
             raise gone()
         expected = {CONNECTING: f"{_ACCEPT}, {_CLOSE} or {_DENY}start", DENIED: f"{_DENY}body"}
         raise MessageError(f"{kind} came out of order; expected was {expected.get(self.state, f'{_SEND} or {_CLOSE}')}")
+
+    def _deny(self, kind: str, message: Message) -> Awaitable[None]:
+        """The application's own answer, which the request's cycle gives (ASGI 46)."""
+        try:
+            sent = self._cycle.send({**message, "type": kind.removeprefix("websocket.")})
+        except MessageError as error:
+            raise MessageError(str(error).replace("http.response.", _DENY)) from None
+        self.state = DENIED
+        if self._cycle.whole:
+            self.wake()
+        return sent
 
     def _accept(self, message: Message) -> None:
         handshake = self._handshake
@@ -434,7 +442,7 @@ class WebSocket(ready.Source):
             raise MessageError(
                 f"{_ACCEPT}: the client did not offer the subprotocol {subprotocol!r}; it offered {offered}"
             )
-        outgoing = fields.outgoing(_headers(message))
+        outgoing = _outgoing(message.get("headers"))
         ours = handshake.headers
         if subprotocol is not None:
             ours = [*ours, (b"sec-websocket-protocol", subprotocol.encode())]
@@ -453,18 +461,19 @@ class WebSocket(ready.Source):
 # --- what a message may hold ---
 
 
-def _headers(message: Message) -> list[tuple[bytes, bytes]]:
-    headers = message.get("headers")
+def _outgoing(headers: Any) -> Outgoing:
     try:
-        pairs = [(bytes(name), bytes(value)) for name, value in headers or ()]
-    except (TypeError, ValueError) as error:
-        raise MessageError(f"{_ACCEPT}: headers must be a list of pairs of bytes, and is {headers!r:.80}") from error
-    for name, _ in pairs:
+        outgoing = fields.outgoing(headers or ())
+    except MessageError as error:
+        raise MessageError(f"{_ACCEPT}: headers: {error}") from None
+    except (TypeError, ValueError):
+        raise MessageError(f"{_ACCEPT}: headers must be a list of pairs of bytes, and is {headers!r:.80}") from None
+    for name, _ in outgoing.pairs:
         if name.lower().startswith(b"sec-websocket-"):
             raise MessageError(
                 f"{_ACCEPT}: headers: {name.decode('latin-1')} is not the application's; see subprotocol"
             )
-    return pairs
+    return outgoing
 
 
 def _closing(message: Message) -> tuple[int, str]:
