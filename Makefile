@@ -1,5 +1,6 @@
 # Everything happens in .venv, which any target makes when it needs it. `make help` lists the targets.
 #   PYTHON=python3.12   the interpreter of .venv (default: the newest that works)
+#   EXAMPLE=chat        what run serves, of examples/ (default: hello)
 #   ARGS="..."          further arguments for run, bench or pytest, as in: make test ARGS="-k hpack"
 
 VENV := .venv
@@ -10,10 +11,11 @@ PYTHONS := python3.14 python3.13 python3.12 python3.11 python3
 newest_python = $(shell for python in $(PYTHONS); do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-# What examples/hello imports beyond Portway.
-HELLO_NEEDS := fastapi
-# Debian packages that the tests need.
-APT_PACKAGES ?=
+EXAMPLE ?= hello
+# What the examples import beyond Portway.
+EXAMPLES_NEED := fastapi
+# Debian packages that the tests need. Who has got Chromium elsewhere says APT_PACKAGES=
+APT_PACKAGES ?= chromium
 # Two processes for two cores; the tests share nothing.
 PYTEST := $(BIN)/pytest -q -n 2 $(ARGS)
 
@@ -48,10 +50,11 @@ endif
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-run: $(VENV)/.hello $(VENV)/.built ## serve examples/hello on http://127.0.0.1:8000
-	@$(BIN)/portway serve examples/hello/main.py $(ARGS)
+run: $(VENV)/.examples $(VENV)/.built ## serve examples/hello, or EXAMPLE=chat, on http://127.0.0.1:8000
+	@$(BIN)/portway serve examples/$(EXAMPLE)/main.py $(ARGS)
 
 test: export REQUIRE_EXTENSIONS = 1
+test: export REQUIRE_CHROMIUM = 1
 test: debian $(VENV)/.test $(VENV)/.built lint ## lint, then run the tests compiled and interpreted
 	@echo "testing, compiled …"
 	@$(PYTEST)
@@ -108,9 +111,9 @@ $(VENV)/.built: $(VENV)/.made setup.py pyproject.toml $(pxds) $(pxds:.pxd=.py)
 		grep '^portway:' build/log || cat build/log >&2; exit $$status
 	@touch $@
 
-$(VENV)/.hello: $(VENV)/.made pyproject.toml
-	@echo "installing Portway and what examples/hello needs …"
-	@$(EDITABLE) . $(HELLO_NEEDS)
+$(VENV)/.examples: $(VENV)/.made pyproject.toml
+	@echo "installing Portway and what the examples need …"
+	@$(EDITABLE) . $(EXAMPLES_NEED)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
@@ -127,13 +130,14 @@ $(VENV)/.docs: $(VENV)/.made pyproject.toml
 debian_python = python$(shell echo "$(call version_of,$(PYTHON))" | cut -d. -f1,2)
 headers = import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")
 sudo = $(if $(filter-out 0,$(shell id -u)),sudo)
+apt_get = $(sudo) apt-get install -qq --no-install-recommends
 apt_install = { \
-	command -v apt-get >/dev/null || { echo "$(PYTHON) lacks a part of itself; install what your system calls: $(1)" >&2; exit 1; }; \
+	command -v apt-get >/dev/null || { echo "something is missing; install what your system calls: $(1)" >&2; exit 1; }; \
 	echo "installing the Debian package $(1) …"; \
-	$(sudo) apt-get install -qq $(1) >/dev/null 2>&1 || { $(sudo) apt-get update -qq && $(sudo) apt-get install -qq $(1) >/dev/null; } \
+	$(apt_get) $(1) >/dev/null 2>&1 || { $(sudo) apt-get update -qq && $(apt_get) $(1) >/dev/null; } \
 	|| { echo "please run: $(sudo) apt-get install $(1)" >&2; exit 1; }; }
 
 debian:
 	$(if $(strip $(missing)),@$(PYTHON) -c '$(headers)' 2>/dev/null || $(call apt_install,$(debian_python)-dev))
 	@for package in $(APT_PACKAGES); do \
-		dpkg -s $$package >/dev/null 2>&1 || $(call apt_install,$$package); done
+		command -v $$package >/dev/null || dpkg -s $$package >/dev/null 2>&1 || $(call apt_install,$$package); done
