@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -189,10 +190,20 @@ class Peer(Raw):
         assert first == 0x88, (first, payload)
         return (int.from_bytes(payload[:2], "big") if payload else None), payload[2:].decode()
 
+    def answered(self) -> bool:
+        """Whether anything has come by now."""
+        return bool(self._kept or select.select([self.socket], [], [], 0)[0])
+
     def reset(self) -> None:
         """Go as a crashed client does."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
+
+
+@pytest.fixture
+def another() -> Callable[[Any], Peer]:
+    """One more client of a server: `with another(served) as client:`."""
+    return lambda served: Peer(served.host, served.port)
 
 
 @pytest.fixture

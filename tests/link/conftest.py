@@ -1,17 +1,19 @@
-"""A connection without a network, and a clock that is wound by hand."""
+"""A connection without a network, a clock that is wound by hand, and an application for WebSockets."""
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from portway.asgi.websocket import Manner
 from portway.hooks import Hooks
 from portway.link.clock import TICKS_A_SECOND, Clock
 from portway.link.context import Counts, Deadlines, Shared
 from portway.link.tcp import Link
-from portway.types import ASGIApp
+from portway.types import ASGIApp, Message, Receive, Scope, Send
 from portway.wire.http1.encode import Preamble
 from portway.wire.port import Limits
 
@@ -118,6 +120,7 @@ class Stage:
             trust=None,
             concurrency=0,
             cancel_on_disconnect=False,
+            websockets=Manner(max_size=1 << 20, max_queue=4, deflates=False, origins=()),
         )
         self.transport = Transport()
         self.link = Link(shared)
@@ -163,3 +166,55 @@ def play() -> Play:
         asyncio.run(main())
 
     return run
+
+
+class Sockets:
+    """Echoes on WebSockets, and keeps what it is told of their end; answers plain requests with their path.
+
+    /hold waits for `go` before it takes messages, /late before it accepts; /bye closes at the first message.
+    """
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+        self.ends: list[Message] = []
+        self.held: list[Any] = []
+        self.entered = threading.Event()
+        self.go = threading.Event()
+        self.ended = threading.Event()
+
+    @property
+    def kinds(self) -> list[str]:
+        return [scope["type"] for scope in self.scopes]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        if scope["type"] == "http":
+            if scope["path"] == "/later":
+                await asyncio.sleep(0)
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": scope["path"].encode()})
+            return
+        await receive()
+        if scope["path"] == "/late":
+            await self.wait()
+        await send({"type": "websocket.accept"})
+        if scope["path"] == "/hold":
+            await self.wait()
+        while (message := await receive())["type"] == "websocket.receive":
+            if scope["path"] == "/hold":
+                self.held.append(message.get("text"))
+            elif scope["path"] == "/bye":
+                await send({"type": "websocket.close", "code": 4000})
+            else:
+                await send({**message, "type": "websocket.send"})
+        self.ends.append(message)
+        self.ended.set()
+
+    async def wait(self) -> None:
+        self.entered.set()
+        await asyncio.get_running_loop().run_in_executor(None, self.go.wait, 20)
+
+
+@pytest.fixture
+def app() -> Sockets:
+    return Sockets()

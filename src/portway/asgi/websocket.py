@@ -228,6 +228,7 @@ class WebSocket(ready.Source):
             self._codec.close(code, reason)
             self._flush()
             self._absorb(b"")
+            self._port.credit(self.head.stream, 0)  # if nothing was read for a while: their close must be
 
     # --- what the application calls ---
 
@@ -470,9 +471,7 @@ def _outgoing(headers: Any) -> Outgoing:
         raise MessageError(f"{_ACCEPT}: headers must be a list of pairs of bytes, and is {headers!r:.80}") from None
     for name, _ in outgoing.pairs:
         if name.lower().startswith(b"sec-websocket-"):
-            raise MessageError(
-                f"{_ACCEPT}: headers: {name.decode('latin-1')} is not the application's; see subprotocol"
-            )
+            raise MessageError(f"{_ACCEPT}: headers: {name!r} is not the application's; see subprotocol")
     return outgoing
 
 
