@@ -202,8 +202,8 @@ class Peer(Raw):
 
 @pytest.fixture
 def another() -> Callable[[Any], Peer]:
-    """One more client of a server: `with another(served) as client:`."""
-    return lambda served: Peer(served.host, served.port)
+    """One more client of a server, or of a command: `with another(served) as client:`."""
+    return lambda served: Peer(getattr(served, "host", "127.0.0.1"), served.port)
 
 
 @pytest.fixture
