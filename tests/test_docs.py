@@ -29,6 +29,9 @@ FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*?)(?: *\{ *#([\w-]+) *\})?$", re.MULTILINE)
 
+# What is raised for what a peer did wrong.
+FAULTS = ("ProtocolFault", "HandshakeFault", "FrameFault")
+
 
 def load_generator() -> Any:
     spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "hooks" / "generate.py")
@@ -85,10 +88,10 @@ def anchors(page: Path) -> set[str]:
 
 
 def faults() -> Iterator[list[str]]:
-    """The constant parts of the text of every ProtocolFault."""
+    """The constant parts of the text of every fault of a peer's."""
     for file in Path(portway.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "ProtocolFault":
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FAULTS:
                 text = node.args[0]
                 ways = [text.body, text.orelse] if isinstance(text, ast.IfExp) else [text]
                 for way in ways:
