@@ -185,6 +185,22 @@ def test_a_server_that_stops_says_1012_and_waits_for_the_answer(app: Any, anothe
 
 
 @LOOPS
+def test_what_came_before_the_stop_is_still_for_the_application(app: Any, another: Any, loop: str) -> None:
+    with serve(app, lifespan="off", loop=loop) as served, another(served) as client, another(served) as silent:
+        client.open(b"/hold")
+        assert app.entered.wait(10)
+        client.send(client.text("a") + client.text("b"))
+        assert silent.ask(GET).status == 200  # and so the two have come
+        served.server.stop()
+        assert client.closed() == (1012, "")
+        client.send(client.closing(1012))
+        app.go.set()
+        assert client.rest() == b""
+    assert app.held == ["a", "b"]
+    assert app.ends == [{"type": "websocket.disconnect", "code": 1012, "reason": ""}]
+
+
+@LOOPS
 def test_after_the_grace_who_does_not_answer_is_cut(app: Any, peer: Any, another: Any, loop: str) -> None:
     with serve(app, lifespan="off", loop=loop, timeout_graceful_shutdown=0.3) as served:
         client = another(served)

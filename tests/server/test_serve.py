@@ -263,7 +263,7 @@ def test_force_ends_the_waiting_for_requests(caplog: pytest.LogCaptureFixture) -
         writer.close()
 
     asyncio.run(main())
-    assert "Waiting for 1 requests to end (up to 3600 s)" in caplog.text
+    assert "Waiting for 1 request to end (up to 3600 s)" in caplog.text
     assert "Cancelled after the grace: GET /" in caplog.text
 
 

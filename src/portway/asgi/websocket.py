@@ -220,11 +220,9 @@ class WebSocket(ready.Source):
             room.open()
 
     def close(self, code: int, reason: str) -> None:
-        """Begin the closing handshake."""
+        """Begin the closing handshake. What has come until now is still for the application."""
         if self.state == OPEN:
             self.state = CLOSING
-            self._queue = []
-            self._next = 0
             self._codec.close(code, reason)
             self._flush()
             self._absorb(b"")
@@ -265,7 +263,10 @@ class WebSocket(ready.Source):
             if kind == _SEND:
                 return self._send(message)
             if kind == _CLOSE:
-                self.close(*_closing(message))
+                code, reason = _closing(message)
+                self._queue = []  # it wants to hear no more
+                self._next = 0
+                self.close(code, reason)
                 return ready.nothing()
         return self._send_rare(kind, message)
 

@@ -215,7 +215,8 @@ class Service:
         for link in list(counts.links):
             link.drain()
         if counts.running and not self._forced:
-            log.info("Waiting for %d requests to end (up to %g s)", len(counts.running), self._plan.grace)
+            count = len(counts.running)
+            log.info("Waiting for %d request%s to end (up to %g s)", count, "s"[: count > 1], self._plan.grace)
         if await self._within(self._plan.grace, self._quiet()):
             return
         for link in list(counts.links):
