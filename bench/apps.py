@@ -68,3 +68,20 @@ async def stream(scope, receive, send):
     for _ in range(PIECES):
         await send(STREAM_BODY)
     await send(STREAM_END)
+
+
+async def ws_echo(scope, receive, send):
+    """Sends each message back as what it came, text or bytes."""
+    if scope["type"] != "websocket":
+        refuse(scope)
+    await receive()  # websocket.connect
+    await send({"type": "websocket.accept"})
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        text = message.get("text")
+        if text is not None:
+            await send({"type": "websocket.send", "text": text})
+        else:
+            await send({"type": "websocket.send", "bytes": message["bytes"]})

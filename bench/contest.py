@@ -29,7 +29,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 @dataclass
 class Burst:
     round: int
-    requests: int
+    requests: int  # or messages
     seconds: float
     cpu_seconds: float
     foreign: float  # the share of the core that others took
@@ -39,7 +39,7 @@ class Burst:
 
     @property
     def cost(self) -> float:
-        """Microseconds of CPU for a request."""
+        """Microseconds of CPU for a request or a message."""
         return self.cpu_seconds / max(self.requests, 1) * 1e6
 
     @property
@@ -61,7 +61,7 @@ class Entry:
     bursts: list[Burst] = field(default_factory=list)
     fault: str | None = None
     idle: float | None = None
-    heats: dict[str, float] = field(default_factory=dict)  # microseconds a request, by way
+    heats: dict[str, float] = field(default_factory=dict)  # microseconds of CPU, by way
 
     @property
     def valid(self) -> bool:
@@ -110,10 +110,10 @@ class Contest:
 
     def _enter(self, server: Server) -> Entry:
         """Start each way of running the server, keep the cheapest, and warm it up."""
-        entry = Entry(self.row.name, server.name, server.version(self.python), server.shown(app=self.row.app))
+        entry = Entry(self.row.name, server.name, server.version(self.python), server.shown(self.row))
         started: dict[tuple[str, ...], Group] = {}
         faults = []
-        for way in server.ways:
+        for way in server.ways(self.row):
             try:
                 started[way] = self._start(server, way)
             except Broken as error:
@@ -131,7 +131,7 @@ class Contest:
         for way, group in started.items():
             if way != best:
                 group.stop()
-        entry.command = server.shown(best, self.row.app)
+        entry.command = server.shown(self.row, best)
         self.running[server.name] = entry, started[best]
         return entry
 
@@ -139,12 +139,16 @@ class Contest:
         if not server.installed(self.python):
             raise Broken("not installed")
         port = free_port()
-        log = self.logs / f"{self.python.name}-{self.row.name}-{server.name}.log"
+        number = server.ways(self.row).index(way)
+        log = self.logs / f"{self.python.name}-{self.row.name}-{server.name}-{number}.log"
         group = Group(server.command(self.python, self.row, port, way), port, self.core, log)
         try:
             group.ready()
             if not server.floor and (fault := self.row.fault(port)):
                 raise Broken(fault)
+            if self.row.logged:
+                group.logs = server.logs
+                group.take_log(expected=2 if server.logs else 0)  # of the probe
             group.freeze()
         except BaseException:
             group.stop()
@@ -161,6 +165,8 @@ class Contest:
                 except Broken as error:
                     entry.fault = str(error)
                     continue
+                if burst.fault:
+                    self.say(f"  {' '.join((entry.server, *way))}: {burst.fault}")
                 if heat:  # the first is the warm-up
                     costs[way].append(float("inf") if burst.fault else burst.cost)
         if len(started) == 1:
@@ -228,11 +234,11 @@ class Contest:
         try:
             core, before, started = core_busy(self.core), group.cpu(), time.monotonic()
             outcome = self.load.burst(self.row, group.port, seconds, raw)
+            fault = outcome.fault(self.row) or self._log_fault(group, outcome.requests)
             after, took, core = group.cpu(), time.monotonic() - started, core_busy(self.core) - core
         finally:
             group.freeze()
         cpu = sum(spent - before.get(process, 0) for process, spent in after.items()) / 1e9
-        fault = outcome.fault(self.row)
         if before.keys() - after.keys():
             fault = fault or "a process of it ended meanwhile"
         return Burst(
@@ -245,3 +251,12 @@ class Contest:
             p99_us=outcome.p99,
             fault=fault,
         )
+
+    def _log_fault(self, group: Group, requests: int) -> str | None:
+        """A line for each request, where there is to be an access log; and none where there is not."""
+        if group.logs is None:
+            return None
+        lines = group.take_log(requests if group.logs else 0)
+        if group.logs and lines < requests:
+            return f"its log has {lines} lines for {requests} requests"
+        return f"its log has {lines} lines, and was to be off" if lines and not group.logs else None

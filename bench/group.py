@@ -16,6 +16,7 @@ from rows import HOST
 
 START = 40  # seconds until a server must accept connections
 STOP = 8  # seconds for a server to end after SIGTERM
+LOG = 1  # seconds for its last lines to be in its log
 
 
 class Broken(Exception):
@@ -64,7 +65,9 @@ class Group:
     def __init__(self, command: list[str], port: int, core: int, log: Path):
         self.port = port
         self.log = log
-        with log.open("wb") as output:
+        self.logs: bool | None = None  # whether it has a line for each request; None: that is not looked at
+        log.unlink(missing_ok=True)
+        with log.open("ab") as output:  # to be appended to, so that it can be cut short while it is written
             self.process = subprocess.Popen(
                 command,
                 env=plain_environment(),
@@ -96,6 +99,14 @@ class Group:
         said = self.log.read_text(errors="replace").replace(f"{Path.cwd()}/", "")
         lines = said.replace(str(Path.home()), "~").strip().splitlines()
         return lines[-1].strip() if lines else "it said nothing"
+
+    def take_log(self, expected: int) -> int:
+        """How many lines the log has; it is emptied. They may come late, but those that are expected soon."""
+        deadline = time.monotonic() + LOG
+        while (found := self.log.read_bytes().count(b"\n")) < expected and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.truncate(self.log, 0)
+        return found
 
     def freeze(self) -> None:
         # Parents first, so that none sees its children stop.

@@ -1,4 +1,4 @@
-"""Counts the user-space instructions of a request, exactly, with valgrind's callgrind.
+"""Counts the user-space instructions of a request or a message, exactly, with valgrind's callgrind.
 
 CPU time is what users pay, but it is noisy; instructions repeat to the last digit but one, and tell
 whether a change made the path shorter. They say nothing about the kernel, caches or branches.
@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from http.client import HTTPResponse
+from http.client import HTTPException
 from pathlib import Path
 
 import environments
@@ -25,7 +25,8 @@ from environments import Environment, Failed, Python
 from group import Broken, Group, descendants, free_port
 from load import Missing
 from peers import Server
-from rows import HOST, Row
+from rows import Row
+from wsload import Wrong
 
 WARM_UP, FEW, MANY = 320, 192, 1216  # multiples of MANY_CONNECTIONS
 MANY_CONNECTIONS = 64
@@ -110,15 +111,11 @@ class Counting:
 
 def ask(connections: list[socket.socket], row: Row, times: int) -> None:
     """The client is ours and not wrk: the number of requests must be exact."""
-    for _ in range(times // len(connections)):
+    for _ in range(times // (len(connections) * row.at_once)):
         for connection in connections:
-            connection.sendall(row.request)
+            row.ask(connection)
         for connection in connections:
-            answer = HTTPResponse(connection)
-            answer.begin()
-            answer.read()
-            if answer.status != 200:
-                raise Broken(f"the status is {answer.status}")
+            row.check(connection)
 
 
 def made_readable(python: Python, server: Server, folder: Path) -> Server:
@@ -140,13 +137,11 @@ def profile(python: Python, server: Server, row: Row, core: int, width: int) -> 
         folder = Path(name)
         if server.unreadable:
             server = made_readable(python, server, folder)
-        counting = Counting(server.command(python, row, port, server.ways[0]), port, core, folder)
+        counting = Counting(server.command(python, row, port, server.ways(row)[0]), port, core, folder)
         try:
             counting.group.ready(PATIENCE)
             with ExitStack() as opened:
-                connections = [
-                    opened.enter_context(socket.create_connection((HOST, port), timeout=PATIENCE)) for _ in range(width)
-                ]
+                connections = [opened.enter_context(row.connect(port, PATIENCE)) for _ in range(width)]
                 counting.begin()
                 ask(connections, row, WARM_UP)
                 counting.taken()
@@ -172,20 +167,20 @@ def count(python: Python, servers: list[Server], row: Row, core: int = 0) -> Non
         began = time.monotonic()
         try:
             alone = profile(python, server, row, core, width=1)
-            together = profile(python, server, row, core, width=MANY_CONNECTIONS)
-        except (Broken, Failed, OSError, subprocess.TimeoutExpired) as error:
+            together = profile(python, server, row, core, width=max(1, MANY_CONNECTIONS // row.at_once))
+        except (Broken, Failed, Wrong, HTTPException, OSError, subprocess.TimeoutExpired) as error:
             print(f"\n{server.name}: {error}", flush=True)
             continue
         title = f"CPython {python.full_name}, {row.name}, {server.name} {server.version(python)}"
-        show(alone, together, title)
+        show(alone, together, title, row)
         print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
 
 
-def show(found: Profile, together: Profile, title: str) -> None:
+def show(found: Profile, together: Profile, title: str, row: Row) -> None:
     scale = MANY - FEW
     print(f"\n{title}")
-    print(f"  {found.total / scale:,.0f} instructions a request over one connection")
-    print(f"  {together.total / scale:,.0f} over {MANY_CONNECTIONS}; where they go, over one:")
+    print(f"  {found.total / scale:,.0f} instructions a {row.unit} over one connection")
+    print(f"  {together.total / scale:,.0f} over {max(1, MANY_CONNECTIONS // row.at_once)}; where they go, over one:")
     for place, cost in found.objects.most_common(8):
         if cost > 0:
             print(f"  {cost / scale:10,.0f}  {cost / found.total:6.1%}  {place}")

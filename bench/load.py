@@ -1,19 +1,21 @@
-"""One burst of load: wrk, on a core of its own, over keep-alive connections."""
+"""One burst of load, from a core of its own: wrk over keep-alive connections, wsload over WebSockets."""
 
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from rows import HOST, Row
+from rows import HOST, Echoes, Requests, Row
 
 SCRIPT = Path("bench", "wrk.lua")
+WSLOAD = Path("bench", "wsload.py")
 ERRORS = ("connect", "read", "write", "timeout", "status")
-# wrk ends by itself; this much longer than asked for means that it hangs.
+# They end by themselves; this much longer than asked for means that one hangs.
 PATIENCE = 30
 
 
@@ -29,16 +31,19 @@ class Outcome:
     errors: dict[str, int]
     p50: int  # microseconds
     p99: int
+    told: str | None = None  # the fault in words, where there are any
 
     @property
     def rate(self) -> float:
         return self.requests / self.seconds
 
     def fault(self, row: Row) -> str | None:
-        if not self.requests:
-            return "no request was answered"
+        if self.told:
+            return self.told
         if self.errors:
             return ", ".join(f"{count} {name} errors" for name, count in self.errors.items())
+        if not self.requests:
+            return f"no {row.unit} was answered"
         if self.bytes / self.requests < row.smallest:
             return f"the answers are too short: {self.bytes / self.requests:.0f} bytes"
         return None
@@ -75,22 +80,36 @@ def quietly(command: list[str]) -> bool:
 
 @dataclass(frozen=True)
 class Load:
-    """wrk, as it is run for every burst."""
+    """What asks, as it is run for every burst."""
 
     core: int
-    connections: int
+    connections: int  # wrk's
 
-    def command(self, seconds: int, port: int) -> list[str]:
+    def command(self, row: Row, seconds: int, port: int) -> list[str]:
+        return self._wsload(row, seconds, port) if isinstance(row, Echoes) else self._wrk(seconds, port)
+
+    def shown(self, row: Row, seconds: int) -> str:
+        """The command as the report prints it."""
+        words = ["PORT" if word == "0" else word for word in self.command(row, seconds, 0)]
+        return " ".join(words).replace(":0/", ":PORT/").replace(sys.executable, "python3")
+
+    def _wrk(self, seconds: int, port: int) -> list[str]:
         # One thread: one core is all it has.
         return ["wrk", "--threads", "1", "--connections", str(self.connections), "--duration", f"{seconds}s",
                 "--script", str(SCRIPT), f"http://{HOST}:{port}/"]  # fmt: skip
 
+    def _wsload(self, row: Echoes, seconds: int, port: int) -> list[str]:
+        return [sys.executable, str(WSLOAD), "--port", str(port), "--connections", str(row.connections),
+                "--in-flight", str(row.in_flight), "--size", str(row.size), "--seconds", str(seconds),
+                *(["--binary"] if row.binary else [])]  # fmt: skip
+
     def burst(self, row: Row, port: int, seconds: int, raw: Path | None = None) -> Outcome:
         with tempfile.NamedTemporaryFile(suffix=".request") as file:
-            file.write(row.request)
-            file.flush()
+            if isinstance(row, Requests):
+                file.write(row.request)
+                file.flush()
             ran = subprocess.run(
-                self.command(seconds, port),
+                self.command(row, seconds, port),
                 env={**os.environ, "REQUEST": file.name},
                 preexec_fn=lambda: os.sched_setaffinity(0, {self.core}),
                 capture_output=True,
@@ -106,8 +125,9 @@ class Load:
         return Outcome(
             told["requests"],
             told["bytes"],
-            seconds=told["microseconds"] / 1e6,
+            seconds=told["microseconds"] / 1e6 or seconds,
             errors={name: told[name] for name in ERRORS if told[name]},
             p50=told["p50"],
             p99=told["p99"],
+            told=told.get("fault"),
         )

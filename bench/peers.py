@@ -1,49 +1,72 @@
-"""Who takes part, and how each is run: one worker, no access log, and the options that suit it best.
+"""Who takes part, and how each is run: one worker, no access log but where that is the row, and the options that
+suit it best.
 
 Where it is not plain which of several ways is a server's cheapest, all are listed here and run
 against each other before the row begins (the heats, see contest.py); the cheapest enters the row.
 Why each runs as it does stands in README.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from environments import Environment, Python
-from rows import HOST, Row
+from rows import HOST, Echoes, Row
 
 APPS = "bench"
 # Installed with the peers and with Portway alike.
 COMPANIONS = ("uvloop", "fastapi")
 
 
+Way = tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Server:
     name: str
     program: str  # in its environment's bin
-    options: tuple[str, ...]  # {port} and {app} are filled in
-    packages: tuple[str, ...] = ()  # the first is the server itself
-    extras: tuple[str, ...] = ()  # for some of its ways; that way drops out where one cannot be installed
-    ways: tuple[tuple[str, ...], ...] = ((),)  # further options, of which the cheapest is found by heats
+    options: Way  # {port} is filled in
+    target: str = "{app}"
+    packages: Way = ()  # the first is the server itself
+    extras: Way = ()  # for some of its ways; that way drops out where one cannot be installed
+    # Further options in rows of requests and in those of messages; the cheapest of several is found by heats.
+    requests: tuple[Way, ...] = ((),)
+    messages: tuple[Way, ...] = ((),)
+    quiet: Way = ()  # without access log, and with nothing below a warning
+    logged: Way = ()  # with access log; without such options it does not run where there is one
+    logs: bool = True  # in rows with access log
     environment: str = "peers"
     slow: bool = False  # takes part in few rows and few rounds
     floor: bool = False
-    setting: tuple[str, ...] = ()  # NAME=value, for env(1)
+    setting: Way = ()  # NAME=value, for env(1)
     unreadable: str = ""  # a package whose debug information stops valgrind
 
-    def command(self, python: Python, row: Row, port: int, way: tuple[str, ...] = ()) -> list[str]:
+    def ways(self, row: Row) -> tuple[Way, ...]:
+        return self.messages if isinstance(row, Echoes) else self.requests
+
+    def command(self, python: Python, row: Row, port: int, way: Way = ()) -> list[str]:
         program = Environment(python, self.environment).bin / self.program
-        filled = [option.format(port=port, app=row.app) for option in (*way, *self.options)]
+        filled = [option.format(port=port, app=row.app) for option in self._options(row, way)]
         return [*(("env", *self.setting) if self.setting else ()), str(program), *filled]
 
-    def shown(self, way: tuple[str, ...] = (), app: str = "apps:hello") -> str:
+    def shown(self, row: Row, way: Way = ()) -> str:
         """The command as the report prints it: without the environment's folder."""
-        filled = [option.format(port="PORT", app=app) for option in (*way, *self.options)]
+        filled = [option.format(port="PORT", app=row.app) for option in self._options(row, way)]
         return " ".join([*self.setting, self.program, *filled])
+
+    def _options(self, row: Row, way: Way) -> Way:
+        log = self.logged if row.logged and self.logs else self.quiet
+        return (*self.options, *way, *log, self.target)
 
     def runs(self, row: Row) -> bool:
         if self.floor:
             return row.floor
+        if row.logged and not self.logged:
+            return False
         return row.slow or not self.slow
+
+    def unlogged(self) -> "Server":
+        """The same without access log, to run beside it where there is one."""
+        return replace(self, name=self.name + UNLOGGED, logs=False)
 
     def installed(self, python: Python) -> bool:
         return (Environment(python, self.environment).bin / self.program).exists()
@@ -55,6 +78,8 @@ class Server:
 
 ADDRESS = ("--host", HOST, "--port", "{port}")
 QUIET = ("--no-access-log", "--log-level", "warning")
+LOGGED = ("--access-log", "--log-level", "info")
+UNLOGGED = "-unlogged"
 
 SERVERS = {
     server.name: server
@@ -62,56 +87,68 @@ SERVERS = {
         Server(
             "portway",
             "portway",
-            ("serve", "{app}", "--app-dir", APPS, "--port", "{port}", *QUIET),
+            ("serve", "--app-dir", APPS, "--port", "{port}"),
             packages=("portway",),
+            quiet=QUIET,
+            logged=LOGGED,
             environment="portway",
         ),
         Server(
             "peregrine",
             "peregrine",
-            (*ADDRESS, "--workers", "1", "--protocol", "asgi", "--python-path", APPS,
-             "--log-level", "warning", "{app}"),
+            (*ADDRESS, "--workers", "1", "--protocol", "asgi", "--python-path", APPS),
             packages=("peregrine-server",),
-            ways=((), ("--no-uvloop",)),
+            requests=((), ("--no-uvloop",)),
+            messages=((), ("--no-uvloop",)),
+            quiet=("--log-level", "warning"),
+            logged=LOGGED,
             unreadable="peregrine",
         ),
         Server(
             "granian",
             "granian",
-            ("--interface", "asgi", *ADDRESS, "--workers", "1", "--loop", "uvloop", "--http", "1", "--no-ws",
-             *QUIET, "--working-dir", APPS, "{app}"),
+            ("--interface", "asgi", *ADDRESS, "--workers", "1", "--loop", "uvloop", "--http", "1",
+             "--working-dir", APPS),
             packages=("granian",),
-            ways=(("--runtime-mode", "st"), ("--runtime-mode", "mt")),
+            requests=(("--no-ws", "--runtime-mode", "st"), ("--no-ws", "--runtime-mode", "mt")),
+            messages=(("--ws", "--runtime-mode", "st"), ("--ws", "--runtime-mode", "mt")),
+            quiet=QUIET,
+            logged=LOGGED,
         ),
         Server(
             "uvicorn",
             "uvicorn",
-            ("{app}", "--app-dir", APPS, *ADDRESS, "--loop", "uvloop", "--no-proxy-headers", *QUIET),
+            ("--app-dir", APPS, *ADDRESS, "--loop", "uvloop", "--no-proxy-headers"),
             packages=("uvicorn", "httptools"),
-            extras=("zttp",),
-            ways=(("--http", "httptools"), ("--http", "zttp")),
+            extras=("zttp", "websockets", "wsproto"),
+            requests=(("--ws", "none", "--http", "httptools"), ("--ws", "none", "--http", "zttp")),
+            messages=(("--ws", "websockets-sansio"), ("--ws", "websockets"), ("--ws", "wsproto")),
+            quiet=QUIET,
+            logged=LOGGED,
         ),
         Server(
             "hypercorn",
             "hypercorn",
-            ("--worker-class", "uvloop", "--workers", "1", "--bind", HOST + ":{port}",
-             "--log-level", "warning", "{app}"),
+            ("--worker-class", "uvloop", "--workers", "1", "--bind", HOST + ":{port}"),
             packages=("hypercorn",),
+            quiet=("--log-level", "warning"),
             setting=(f"PYTHONPATH={APPS}",),
             slow=True,
         ),
         Server(
             "daphne",
             "daphne",
-            ("--bind", HOST, "--port", "{port}", "--verbosity", "0", "{app}"),
+            ("--bind", HOST, "--port", "{port}"),
             packages=("daphne",),
+            quiet=("--verbosity", "0"),
             setting=(f"PYTHONPATH={APPS}",),
             slow=True,
         ),
         Server(
             "floor-uvloop",
             "python",
-            (str(Path(APPS, "floor.py")), "{port}"),
+            (str(Path(APPS, "floor.py")),),
+            target="{port}",
             packages=("uvloop",),
             environment="portway",
             floor=True,
@@ -121,6 +158,14 @@ SERVERS = {
 OURS = "portway"
 
 
+def contestants(servers: list[Server], row: Row) -> list[Server]:
+    """Those of them that run in the row."""
+    running = [server for server in servers if server.runs(row)]
+    if not row.logged:
+        return running
+    return [each for server in running for each in (server, server.unlogged())]
+
+
 def wanted_packages(servers: list[Server]) -> dict[str, tuple[str, ...]]:
     """What the peers' environment must hold, by the name under which a failure is reported."""
     wanted = {}
@@ -128,6 +173,6 @@ def wanted_packages(servers: list[Server]) -> dict[str, tuple[str, ...]]:
         if server.environment == "peers":
             wanted["companions"] = COMPANIONS
             wanted[server.name] = server.packages
-            if server.extras:
-                wanted[f"{server.name}, an extra"] = server.extras
+            for extra in server.extras:
+                wanted[f"{extra}, an extra of {server.name},"] = (extra,)
     return wanted

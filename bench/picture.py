@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 
 OURS = "portway"
 FLOOR = "floor-"
+UNLOGGED = "-unlogged"
 ROLES = ("ink", "quiet", "ours", "theirs", "floor")
 VARIANTS = {
     "": dict(zip(ROLES, ("#1f2328", "#818b98", "#0969da", "#c4ccd5", "#e6eaef"), strict=True)),
@@ -39,8 +40,10 @@ def draw(result: dict, path: Path, colours: dict[str, str]) -> None:
     figure.patch.set_alpha(0)
     for plot, row in zip(plots[:, 0], rows, strict=True):
         bars(plot, [line for line in lines if line["row"] == row], colours)
-        plot.set_title(row, loc="left", color=colours["ink"], fontsize=11, fontweight="bold")
-    label = f"µs of CPU for a request, less is better · CPython {result['python']}"
+        unit = next(line["unit"] for line in lines if line["row"] == row)
+        title = row if unit == "request" else f"{row}, for a {unit}"
+        plot.set_title(title, loc="left", color=colours["ink"], fontsize=11, fontweight="bold")
+    label = f"µs of CPU for a request, or a message where it says so; less is better · CPython {result['python']}"
     plots[-1, 0].set_xlabel(label, color=colours["quiet"], fontsize=9)
     # No date: the same numbers draw the same bytes.
     figure.savefig(path, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -72,7 +75,7 @@ def bars(plot, lines: list[dict], colours: dict[str, str]) -> None:
 def colour(name: str, colours: dict[str, str]) -> str:
     if name == OURS:
         return colours["ours"]
-    return colours["floor"] if name.startswith(FLOOR) else colours["theirs"]
+    return colours["floor"] if name.startswith(FLOOR) or name.endswith(UNLOGGED) else colours["theirs"]
 
 
 def main(report: Path) -> None:
@@ -81,7 +84,7 @@ def main(report: Path) -> None:
     for result in json.loads(report.read_text())["results"]:
         if result["lines"]:
             for suffix, colours in VARIANTS.items():
-                draw(result, report.with_name(f"{result['name']}{suffix}.svg"), colours)
+                draw(result, report.with_name(f"{result['picture']}{suffix}.svg"), colours)
 
 
 if __name__ == "__main__":

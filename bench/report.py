@@ -1,21 +1,23 @@
 """The numbers put into words: the table on the terminal, and the files under bench/results."""
 
 import json
+import operator
 import os
 import platform
 import statistics
 import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from contest import FOREIGN_LIMIT, Entry
 from environments import Python, fingerprint
-from peers import OURS, SERVERS
+from peers import OURS, SERVERS, UNLOGGED
 from rows import ROWS
 
 CHEAPER = "**peer is cheaper**"
-HEAD = ("row", "server", "µs CPU/request", "min–max", "requests/s", "ratio", "")
+HEAD = ("row", "server", "µs CPU", "min–max", "per second", "ratio", "")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Line:
     """One server in one row, summed up."""
 
     row: str
+    unit: str
     server: str
     cost: float
     lowest: float
@@ -33,7 +36,7 @@ class Line:
 
     @property
     def verdict(self) -> str:
-        peer = self.server != OURS and not SERVERS[self.server].floor
+        peer = self.server in SERVERS and self.server != OURS and not SERVERS[self.server].floor
         return CHEAPER if peer and self.ratio is not None and self.ratio < 1 else ""
 
     def cells(self) -> tuple[str, ...]:
@@ -46,9 +49,14 @@ def paired_ratio(entry: Entry, ours: Entry | None) -> float | None:
     """The median of the ratios round by round: what slows one round slows both sides of it."""
     if ours is None or not ours.valid:
         return None
-    costs = {burst.round: burst.cost for burst in ours.bursts}
-    ratios = [burst.cost / costs[burst.round] for burst in entry.bursts if burst.round in costs]
+    ratios = paired(entry, ours, operator.truediv)
     return statistics.median(ratios) if ratios else None
+
+
+def paired(entry: Entry, other: Entry, compare: Callable[[float, float], float]) -> list[float]:
+    """The costs of both, compared in each round in which both took part."""
+    costs = {burst.round: burst.cost for burst in other.bursts}
+    return [compare(burst.cost, costs[burst.round]) for burst in entry.bursts if burst.round in costs]
 
 
 def lines(entries: list[Entry]) -> list[Line]:
@@ -60,6 +68,7 @@ def lines(entries: list[Entry]) -> list[Line]:
         of_row = [
             Line(
                 row,
+                ROWS[row].unit,
                 entry.server,
                 cost=statistics.median(burst.cost for burst in entry.bursts),
                 lowest=min(burst.cost for burst in entry.bursts),
@@ -72,6 +81,18 @@ def lines(entries: list[Entry]) -> list[Line]:
         ]
         found += sorted(of_row, key=lambda line: line.cost)
     return found
+
+
+def log_costs(entries: list[Entry]) -> str:
+    """What the access log adds to each server, in the rows where each runs with it and without."""
+    told = []
+    for logged in entries:
+        for plain in entries:
+            if plain.row == logged.row and plain.server == logged.server + UNLOGGED and plain.valid and logged.valid:
+                ratio = paired_ratio(logged, plain)
+                more = statistics.median(paired(logged, plain, operator.sub) or [0])
+                told.append(f"{logged.server} ×{ratio:.2f} ({more:+.1f} µs)")
+    return f"The access log: {', '.join(told)}." if told else ""
 
 
 def faults(entries: list[Entry]) -> list[str]:
@@ -99,7 +120,14 @@ def table(entries: list[Entry]) -> str:
         right = [cell.rjust(width) for cell, width in zip(cells[2:6], widths[2:], strict=False)]
         text.append("  ".join([*left, *right, cells[6].strip("*")]).rstrip())
     text += [f"invalid: {fault}" for fault in faults(entries)]
-    return "\n".join([*text, *filter(None, [noise(entries)])])
+    return "\n".join([*text, *below(entries)])
+
+
+def below(entries: list[Entry]) -> list[str]:
+    """What stands under a table."""
+    messages = [row for row in dict.fromkeys(entry.row for entry in entries) if ROWS[row].unit != "request"]
+    units = f"The unit is the request; in {', '.join(messages)} the message." if messages else ""
+    return [*filter(None, [units, log_costs(entries), noise(entries)])]
 
 
 def markdown_table(entries: list[Entry]) -> list[str]:
@@ -144,36 +172,54 @@ def revision() -> str:
 
 
 @dataclass
+class Result:
+    """What came out on one Python."""
+
+    python: Python
+    picture: str  # the names of its pictures begin so
+    entries: list[Entry] = field(default_factory=list)
+    unmasking: dict[str, float] = field(default_factory=dict)  # GB/s, by the bytes of a message
+
+    @property
+    def unmasked(self) -> str:
+        told = ", ".join(f"{speed:.1f} GB/s for {size} bytes at once" for size, speed in self.unmasking.items())
+        return f"Portway takes masks off, in cache, at {told}." if told else ""
+
+
+@dataclass
 class Report:
     """What was run, and for each Python what came out of it."""
 
     arguments: str
     wrk: str
-    wrk_command: str
+    commands: list[str]  # of wrk and of wsload, those that were used
     rounds: int
     seconds: int
-    results: list[tuple[Python, list[Entry]]]
+    results: list[Result]
 
     def header(self) -> dict[str, str]:
         return {
             "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             **machine(),
             "Portway": revision(),
-            "wrk": f"{self.wrk}, as `{self.wrk_command}`",
+            "load": ", ".join([f"wrk {self.wrk}", *(f"`{command}`" for command in self.commands)]),
             "rounds": f"{self.rounds}, one burst of {self.seconds} s for each server in each",
             "run as": f"`bench/run.py {self.arguments}`".replace(" `", "`"),
         }
 
     def markdown(self) -> str:
-        text = ["# CPU time per request", ""]
+        text = ["# CPU time per request and message", ""]
         text += ["How it is measured and how to read it: [README](../README.md).", ""]
         text += [f"- {name}: {value}" for name, value in self.header().items()]
-        for python, entries in self.results:
-            versions = {entry.server: entry.version for entry in entries}
+        for result in self.results:
+            python, entries = result.python, result.entries
+            versions = {entry.server: entry.version for entry in entries if entry.server in SERVERS}
             text += ["", f"## CPython {python.full_name}", ""]
-            text += [picture(python.name), ""]
+            text += [picture(result.picture), ""]
             text += markdown_table(entries)
-            text += ["", *filter(None, [noise(entries)]), ""]
+            for line in filter(None, [*below(entries), result.unmasked]):
+                text += ["", line]
+            text.append("")
             told = ", ".join(f"{name} {version}" for name, version in versions.items())
             text += [f"Versions: {told}.", ""]
             text += self._commands(entries)
@@ -198,17 +244,19 @@ class Report:
         return [*text, ""] if heats else text
 
     def _has(self, row: str) -> bool:
-        return any(entry.row == row for _, entries in self.results for entry in entries)
+        return any(entry.row == row for result in self.results for entry in result.entries)
 
     def plain(self) -> dict:
         results = [
             {
-                "python": python.full_name,
-                "name": python.name,
-                "lines": [line.__dict__ for line in lines(entries)],
-                "entries": [entry.plain() for entry in entries],
+                "python": result.python.full_name,
+                "name": result.python.name,
+                "lines": [line.__dict__ for line in lines(result.entries)],
+                "picture": result.picture,
+                "unmasking": result.unmasking,
+                "entries": [entry.plain() for entry in result.entries],
             }
-            for python, entries in self.results
+            for result in self.results
         ]
         return {"header": self.header(), "results": results}
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""CPU time per request, Portway against the newest releases of its peers. See bench/README.md."""
+"""CPU time per request or message, Portway against the newest releases of its peers. See bench/README.md."""
 
 import argparse
+import json
 import os
 import shlex
 import subprocess
@@ -12,12 +13,14 @@ from pathlib import Path
 import environments
 import peers
 import report
-from contest import Contest, Entry
+from contest import Contest
 from environments import Failed, Python
 from load import Load, Missing, ensure_wrk
 from rows import DEFAULT_ROWS, ROWS
 
 RESULTS = Path("bench", "results")
+LATEST = "latest"
+UNMASK = Path("bench", "unmask.py")
 
 
 def arguments() -> argparse.Namespace:
@@ -32,8 +35,8 @@ def arguments() -> argparse.Namespace:
     option("--cores", default="", help="the servers' and wrk's, as in 0,1 (default: the first two)")
     option("--quick", action="store_true", help="3 rounds of 1 second, without the slow peers")
     option("--upgrade", action="store_true", help="install newer releases of the peers first")
-    option("--keep-raw", action="store_true", help="keep wrk's output and the servers' logs")
-    option("--name", default="latest", help="of the files under bench/results (default: latest)")
+    option("--keep-raw", action="store_true", help="keep the clients' output and the servers' logs")
+    option("--name", default=LATEST, help="of the files under bench/results (default: %(default)s)")
     option("--instructions", action="store_true", help="count instructions by callgrind instead")
     parsed = parser.parse_args()
     if parsed.quick:
@@ -56,7 +59,7 @@ def cores(asked: str) -> tuple[int, int]:
     usable = sorted(os.sched_getaffinity(0))
     picked = [int(core) for core in asked.split(",")] if asked else usable[:2]
     if len(picked) != 2 or not set(picked) <= set(usable) or picked[0] == picked[1]:
-        raise Failed(f"bench needs two cores, one for the servers and one for wrk; usable here: {usable}")
+        raise Failed(f"bench needs two cores, one for the servers and one for the client; usable here: {usable}")
     return picked[0], picked[1]
 
 
@@ -72,6 +75,16 @@ def prepare(python: Python, servers: list[peers.Server], upgrade: bool) -> None:
         print(f"  {name} cannot be installed: {fault}", flush=True)
 
 
+def unmasking(python: Python, core: int) -> dict[str, float]:
+    """GB/s of WebSocket messages by their size; nothing where Portway is not built."""
+    program = environments.Environment(python, "portway").bin / "python"
+    try:
+        return json.loads(environments.run(["taskset", "-c", str(core), str(program), str(UNMASK)]))
+    except (Failed, OSError) as error:
+        print(f"  how fast masks are taken off is not measured: {error}", flush=True)
+        return {}
+
+
 def draw(numbers: Path) -> None:
     try:
         tools = environments.tools_environment()
@@ -84,11 +97,11 @@ def measure(asked: argparse.Namespace) -> None:
     version = ensure_wrk()
     server_core, client_core = cores(asked.cores)
     load = Load(client_core, asked.connections)
-    results: list[tuple[Python, list[Entry]]] = []
+    results: list[report.Result] = []
     written = report.Report(
         arguments=shlex.join(sys.argv[1:]),
         wrk=version,
-        wrk_command=shlex.join(load.command(asked.seconds, 0)).replace(":0/", ":PORT/"),
+        commands=list(dict.fromkeys(load.shown(row, asked.seconds) for row in asked.rows)),
         rounds=asked.rounds,
         seconds=asked.seconds,
         results=results,
@@ -100,8 +113,11 @@ def measure(asked: argparse.Namespace) -> None:
         for python in environments.chosen(asked.pythons):
             print(f"\nCPython {python.full_name}", flush=True)
             prepare(python, asked.servers, asked.upgrade)
-            entries: list[Entry] = []
-            results.append((python, entries))
+            # A trial does not draw over the pictures of the last full run.
+            result = report.Result(python, python.name if asked.name == LATEST else f"{asked.name}-{python.name}")
+            results.append(result)
+            if any(row.unit == "message" for row in asked.rows):
+                result.unmasking = unmasking(python, server_core)
             for row in asked.rows:
                 contest = Contest(
                     python,
@@ -114,9 +130,9 @@ def measure(asked: argparse.Namespace) -> None:
                     raw=raw,
                     say=say,
                 )
-                entries += contest.run([server for server in asked.servers if server.runs(row)])
+                result.entries += contest.run(peers.contestants(asked.servers, row))
                 files = written.write(RESULTS, asked.name)  # what is known so far outlives an interrupt
-            print(f"\nCPython {python.full_name}\n{report.table(entries)}\n", flush=True)
+            print(f"\nCPython {python.full_name}\n{report.table(result.entries)}\n{result.unmasked}\n", flush=True)
     draw(files[1])
     print("written: " + ", ".join(map(str, files)))
 
