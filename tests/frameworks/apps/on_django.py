@@ -1,4 +1,4 @@
-"""What people build, in Django, as one file."""
+"""What people build, in Django with Channels, as one file."""
 
 import asyncio
 import hashlib
@@ -22,10 +22,18 @@ settings.configure(
     MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
     LOGGING_CONFIG=None,
     USE_TZ=True,
+    CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
 )
 django.setup()
 
-from django.core.asgi import get_asgi_application  # noqa: E402 - not before the settings
+from channels.exceptions import DenyConnection  # noqa: E402 - not before the settings
+from channels.generic.websocket import (  # noqa: E402
+    AsyncJsonWebsocketConsumer,
+    AsyncWebsocketConsumer,
+    WebsocketConsumer,
+)
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
 
 left: list[str] = []
 
@@ -138,4 +146,93 @@ urlpatterns = [
     path("wait", wait),
 ]
 
-app = get_asgi_application()
+
+class Echo(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        offered = self.scope["subprotocols"]
+        await self.accept(offered[-1] if offered else None, [(b"x-name", b"django")])
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(text_data, bytes_data)
+
+    async def disconnect(self, code: int) -> None:
+        key = self.scope["query_string"].decode().removeprefix("key=")
+        left.append(f"{code} {key}")
+
+
+class Count(AsyncJsonWebsocketConsumer):
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        await self.send_json({"next": content["n"] + 1})
+
+
+class Chat(AsyncJsonWebsocketConsumer):
+    """As in the tutorial of Channels, over the layer in memory."""
+
+    async def connect(self) -> None:
+        await self.channel_layer.group_add("chat", self.channel_name)
+        await self.accept()
+        await self.send("in")
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.channel_layer.group_send("chat", {"type": "chat.message", "text": text_data})
+
+    async def chat_message(self, event: dict[str, Any]) -> None:
+        await self.send(event["text"])
+
+    async def disconnect(self, code: int) -> None:
+        await self.channel_layer.group_discard("chat", self.channel_name)
+
+
+class Push(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        await self.accept()
+        self.pushing = asyncio.create_task(self.push())
+
+    async def push(self) -> None:
+        while True:
+            await self.send("tick")
+            await asyncio.sleep(0.01)
+
+    async def disconnect(self, code: int) -> None:
+        self.pushing.cancel()
+        await asyncio.wait([self.pushing])
+        self.pushing.cancelled() or self.pushing.exception()
+        left.append(self.scope["query_string"].decode().removeprefix("key="))
+
+
+class Bye(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        await self.accept()
+        await self.close(4001, "enough")
+
+
+class Refuse(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        raise DenyConnection
+
+
+class Fail(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        await self.accept()
+        raise ZeroDivisionError("on purpose")
+
+
+class InThread(WebsocketConsumer):
+    """One without async: Channels runs it in a thread."""
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.send(text_data, bytes_data)
+
+
+sockets = [
+    path("ws/echo", Echo.as_asgi()),
+    path("ws/count", Count.as_asgi()),
+    path("ws/chat", Chat.as_asgi()),
+    path("ws/push", Push.as_asgi()),
+    path("ws/bye", Bye.as_asgi()),
+    path("ws/refuse", Refuse.as_asgi()),
+    path("ws/error", Fail.as_asgi()),
+    path("ws/in/thread", InThread.as_asgi()),
+]
+
+app = ProtocolTypeRouter({"http": get_asgi_application(), "websocket": URLRouter(sockets)})

@@ -9,7 +9,20 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import BackgroundTasks, Cookie, Depends, FastAPI, Form, Request, Response, UploadFile
+from fastapi import (
+    BackgroundTasks,
+    Cookie,
+    Depends,
+    FastAPI,
+    Form,
+    Query,
+    Request,
+    Response,
+    UploadFile,
+    WebSocket,
+    WebSocketDisconnect,
+    WebSocketException,
+)
 from fastapi.responses import RedirectResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.middleware.sessions import SessionMiddleware
@@ -159,3 +172,97 @@ async def named(name: str) -> None:
 def in_thread() -> dict[str, Any]:
     """A plain function: FastAPI runs it in a thread, with the request's context."""
     return {"name": name_of_request.get(), "thread": threading.current_thread().name}
+
+
+left: list[str] = []
+
+
+@app.get("/events/left")
+async def events_left() -> list[str]:
+    return left
+
+
+@app.websocket("/ws/echo")
+async def echo(socket: WebSocket, key: str = "") -> None:
+    offered = socket.scope["subprotocols"]
+    await socket.accept(offered[-1] if offered else None, [(b"x-name", socket.state.name.encode())])
+    try:
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message["code"])
+            await socket.send({**message, "type": "websocket.send"})
+    except WebSocketDisconnect as gone:
+        left.append(f"{gone.code} {key}")
+
+
+@app.websocket("/ws/count")
+async def count(socket: WebSocket) -> None:
+    await socket.accept()
+    async for value in socket.iter_json():
+        await socket.send_json({"next": value["n"] + 1})
+
+
+class Room:
+    """As in FastAPI's documentation."""
+
+    def __init__(self) -> None:
+        self.sockets: list[WebSocket] = []
+
+    async def broadcast(self, text: str) -> None:
+        for socket in self.sockets:
+            await socket.send_text(text)
+
+
+room = Room()
+
+
+@app.websocket("/ws/chat")
+async def chat(socket: WebSocket) -> None:
+    await socket.accept()
+    room.sockets.append(socket)
+    await socket.send_text("in")
+    try:
+        while True:
+            await room.broadcast(await socket.receive_text())
+    except WebSocketDisconnect:
+        room.sockets.remove(socket)
+
+
+@app.websocket("/ws/push")
+async def push(socket: WebSocket, key: str) -> None:
+    await socket.accept()
+    try:
+        while True:
+            await socket.send_text("tick")
+            await asyncio.sleep(0.01)
+    finally:
+        left.append(key)
+
+
+@app.websocket("/ws/bye")
+async def bye(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.close(4001, "enough")
+
+
+async def ticket(socket: WebSocket, ticket: Annotated[str | None, Query()] = None) -> str:
+    if ticket is None:
+        raise WebSocketException(1008, "no ticket")
+    return ticket
+
+
+@app.websocket("/ws/refuse")
+async def refuse(socket: WebSocket, ticket: Annotated[str, Depends(ticket)]) -> None:
+    await socket.accept()
+
+
+@app.websocket("/ws/deny")
+async def deny(socket: WebSocket) -> None:
+    await socket.send_denial_response(Response('{"why": "no ticket"}', 401, media_type="application/json"))
+
+
+@app.websocket("/ws/error")
+async def fail(socket: WebSocket) -> None:
+    await socket.accept()
+    raise ZeroDivisionError("on purpose")

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-from quart import Quart, Response, current_app, jsonify, redirect, request, session, url_for
+from quart import Quart, Response, abort, current_app, jsonify, redirect, request, session, url_for, websocket
 
 app = Quart(__name__)
 app.secret_key = "a secret for tests"
@@ -134,3 +134,79 @@ async def events() -> tuple[Any, dict[str, str]]:
 @app.get("/events/left")
 async def events_left() -> Response:
     return jsonify(left)
+
+
+@app.websocket("/ws/echo")
+async def echo() -> None:
+    offered = websocket.requested_subprotocols
+    await websocket.accept({"x-name": current_app.config["NAME"]}, offered[-1] if offered else None)
+    try:
+        while True:
+            await websocket.send(await websocket.receive())
+    finally:
+        left.append(f"gone {websocket.args.get('key')}")
+
+
+@app.websocket("/ws/count")
+async def count() -> None:
+    while True:
+        value = await websocket.receive_json()
+        await websocket.send_json({"next": value["n"] + 1})
+
+
+room: set[asyncio.Queue[str]] = set()
+
+
+@app.websocket("/ws/chat")
+async def chat() -> None:
+    """As in Quart's documentation: one task that sends, and one that receives."""
+    texts: asyncio.Queue[str] = asyncio.Queue()
+    room.add(texts)
+
+    async def sending() -> None:
+        while True:
+            await websocket.send(await texts.get())
+
+    async def receiving() -> None:
+        while True:
+            text = await websocket.receive()
+            for each in room:
+                each.put_nowait(text)
+
+    try:
+        await websocket.send("in")
+        await asyncio.gather(sending(), receiving())
+    finally:
+        room.discard(texts)
+
+
+@app.websocket("/ws/push")
+async def push() -> None:
+    try:
+        while True:
+            await websocket.send("tick")
+            await asyncio.sleep(0.01)
+    finally:
+        left.append(websocket.args["key"])
+
+
+@app.websocket("/ws/bye")
+async def bye() -> None:
+    await websocket.accept()
+    await websocket.close(4001, "enough")
+
+
+@app.websocket("/ws/refuse")
+async def refuse() -> None:
+    abort(403)
+
+
+@app.websocket("/ws/deny")
+async def deny() -> tuple[dict[str, str], int]:
+    return {"why": "no ticket"}, 401
+
+
+@app.websocket("/ws/error")
+async def fail() -> None:
+    await websocket.accept()
+    raise ZeroDivisionError("on purpose")

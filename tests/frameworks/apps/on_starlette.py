@@ -9,14 +9,16 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.endpoints import WebSocketEndpoint
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 here = Path(__file__)
 done: list[str] = []
@@ -137,6 +139,70 @@ async def events_left(request: Request) -> Response:
     return JSONResponse(left)
 
 
+class Echo(WebSocketEndpoint):
+    async def on_connect(self, socket: WebSocket) -> None:
+        offered = socket.scope["subprotocols"]
+        await socket.accept(offered[-1] if offered else None, [(b"x-name", socket.state.name.encode())])
+
+    async def on_receive(self, socket: WebSocket, data: str | bytes) -> None:
+        if isinstance(data, str):
+            await socket.send_text(data)
+        else:
+            await socket.send_bytes(data)
+
+    async def on_disconnect(self, socket: WebSocket, code: int) -> None:
+        left.append(f"{code} {socket.query_params.get('key')}")
+
+
+async def count(socket: WebSocket) -> None:
+    await socket.accept()
+    async for value in socket.iter_json():
+        await socket.send_json({"next": value["n"] + 1})
+
+
+room: set[WebSocket] = set()
+
+
+async def chat(socket: WebSocket) -> None:
+    await socket.accept()
+    room.add(socket)
+    try:
+        await socket.send_text("in")
+        async for text in socket.iter_text():
+            for each in room:
+                await each.send_text(text)
+    finally:
+        room.discard(socket)
+
+
+async def push(socket: WebSocket) -> None:
+    await socket.accept()
+    try:
+        while True:
+            await socket.send_text("tick")
+            await asyncio.sleep(0.01)
+    except WebSocketDisconnect:
+        left.append(socket.query_params["key"])
+
+
+async def bye(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.close(4001, "enough")
+
+
+async def refuse(socket: WebSocket) -> None:
+    await socket.close()
+
+
+async def deny(socket: WebSocket) -> None:
+    await socket.send_denial_response(JSONResponse({"why": "no ticket"}, status_code=401))
+
+
+async def fail(socket: WebSocket) -> None:
+    await socket.accept()
+    raise ZeroDivisionError("on purpose")
+
+
 class Stamp(BaseHTTPMiddleware):
     """As half of all applications have one."""
 
@@ -181,6 +247,14 @@ app = Starlette(
         Route("/file", file),
         Route("/events", events),
         Route("/events/left", events_left),
+        WebSocketRoute("/ws/echo", Echo),
+        WebSocketRoute("/ws/count", count),
+        WebSocketRoute("/ws/chat", chat),
+        WebSocketRoute("/ws/push", push),
+        WebSocketRoute("/ws/bye", bye),
+        WebSocketRoute("/ws/refuse", refuse),
+        WebSocketRoute("/ws/deny", deny),
+        WebSocketRoute("/ws/error", fail),
         Mount("/static", StaticFiles(directory=here.parent)),
         Mount("/with/middleware", inner),
     ],
