@@ -393,6 +393,23 @@ def test_after_a_denial_it_is_told_of_the_end(peer: Any, log: Any) -> None:  # A
     assert log.errors == []
 
 
+def test_who_waits_for_a_message_is_told_of_the_denial_by_another_task(peer: Any) -> None:  # ASGI 46, 42
+    got: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        waiting = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        await send(DENY)
+        await send(DENIED)
+        got.append(await asyncio.wait_for(waiting, 10))
+
+    with peer(app) as client:
+        client.send(client.opening())
+        assert client.response().status == 401
+    assert got == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+
+
 def test_a_denial_is_held_until_its_body_so_that_an_error_is_a_500(peer: Any, log: Any) -> None:  # ASGI 46, 26, 35
     with peer(sends(DENY)) as client:
         client.send(client.opening())

@@ -96,6 +96,21 @@ def test_messages_of_all_sizes_come_back(peer: Any, size: int) -> None:  # ASGI 
         assert client.message() == "x" * size
 
 
+def test_an_answer_does_not_wait_for_the_next_receive(peer: Any) -> None:  # ASGI 2
+    go = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(ACCEPT)
+        await send({**await receive(), "type": "websocket.send"})
+        await go.wait()
+
+    with peer(app, timeout_graceful_shutdown=0) as client:
+        client.send(client.opening() + client.text("first") + client.text("that waits"))
+        assert client.interim().status == 101
+        assert client.message() == "first"
+
+
 # --- receive and send are what coroutines are ---
 
 

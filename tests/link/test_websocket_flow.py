@@ -138,6 +138,14 @@ def test_a_client_that_sends_much_and_reads_nothing_is_stopped(app: Any, peer: A
 
 
 @LOOPS
+def test_so_is_one_that_pings_much_and_reads_no_pong(app: Any, peer: Any, loop: str) -> None:
+    with peer(app, loop=loop, timeout_graceful_shutdown=0) as client:
+        client.open()
+        pings = client.frame(client.PING, bytes(125)) * 300_000
+        assert flood(client, [pings]) < len(pings)
+
+
+@LOOPS
 def test_an_application_that_closes_while_the_client_is_stopped_still_hears_its_close(peer: Any, loop: str) -> None:
     done = threading.Event()
     full = threading.Event()
