@@ -265,7 +265,6 @@ def test_so_has_one_to_a_peer_that_was_asked_already(play: Play) -> None:
     play(app, scene, ping=20, pong=60, close=10)
 
 
-@pytest.mark.xfail(strict=True, reason="Link._wait arms the deadline of a close anew with each read")
 def test_messages_do_not_move_the_deadline_of_a_close(play: Play) -> None:
     # Else a peer that never closes, and talks on, would stay for ever.
     app = App("close")

@@ -231,7 +231,6 @@ def test_a_fault_may_come_with_the_handshake(app: Any, peer: Any) -> None:
     assert app.ends == [{"type": "websocket.disconnect", "code": 1002, "reason": "a frame is not masked"}]
 
 
-@pytest.mark.xfail(strict=True, reason="Link.tunnel gives a half-closed connection up before it reads what was kept")
 @LOOPS
 def test_a_close_and_the_end_may_come_with_the_handshake(app: Any, peer: Any, loop: str) -> None:
     with peer(app, loop=loop) as client:

@@ -7,6 +7,7 @@ cdef Nothing _NOTHING
 
 cdef class Source:
     cdef object _loop
+    cdef object _first
     cdef list _futures
 
     cpdef bint settled(self) except -1

@@ -18,10 +18,11 @@ COMPILED = not __file__.endswith(".py")
 class Source:
     """Something that can be waited for: by several tasks at once, each of which may be cancelled."""
 
-    __slots__ = ("_futures", "_loop")
+    __slots__ = ("_first", "_futures", "_loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._first: asyncio.Future[None] | None = None  # nearly always the only one
         self._futures: list[asyncio.Future[None]] | None = None
 
     def settled(self) -> bool:
@@ -35,12 +36,21 @@ class Source:
     def watch(self) -> asyncio.Future[None]:
         """A future that is done when it is worth while to ask `settled` again."""
         future = self._loop.create_future()
-        if self._futures is None:
-            self._futures = []
-        self._futures.append(future)
+        if self._first is None:
+            self._first = future
+        elif self._futures is None:
+            self._futures = [future]
+        else:
+            self._futures.append(future)
         return future
 
     def wake(self) -> None:
+        first = self._first
+        if first is None:
+            return
+        self._first = None
+        if not first.done():
+            first.set_result(None)
         futures = self._futures
         if futures is not None:
             self._futures = None

@@ -2,7 +2,6 @@ cimport cython
 
 from portway.asgi cimport ready
 from portway.asgi.http cimport Cycle
-from portway.wire cimport fields
 from portway.wire.events cimport Head
 from portway.wire.http1 cimport states
 from portway.wire.port cimport Port
@@ -97,9 +96,10 @@ cdef class WebSocket(ready.Source):
 
     cdef object _refill(self)
     cdef object _end(self, int state)
-    cdef object _send(self, object message)
+    cdef object _sent(self, dict message)
+    cdef object _send(self, dict message)
     cpdef object _flush_late(self)
     cdef bint _flush(self) except -1
-    cdef object _send_rare(self, object kind, object message)
+    cdef object _send_rare(self, object kind, dict message)
     cdef object _deny(self, str kind, object message)
     cdef object _accept(self, object message)

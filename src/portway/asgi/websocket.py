@@ -14,14 +14,12 @@ import time
 from collections.abc import Awaitable, Collection
 from typing import Any
 
-from portway.asgi import coroutines, ready
+from portway.asgi import coroutines, ready, values
 from portway.asgi.http import Cycle, as_dict, gone
 from portway.errors import MessageError
 from portway.hooks import Hooks
 from portway.types import Message
-from portway.wire import fields
 from portway.wire.events import Head
-from portway.wire.fields import Outgoing
 from portway.wire.http1 import states
 from portway.wire.port import Port
 from portway.wire.websocket import closing
@@ -258,12 +256,15 @@ class WebSocket(ready.Source):
             return coroutines.sending(self, message)
         if type(message) is not dict:
             message = as_dict(message)
+        return self._sent(message)
+
+    def _sent(self, message: dict[str, Any]) -> Awaitable[None]:
         kind = message.get("type")
         if self.state == OPEN:
             if kind == _SEND:
                 return self._send(message)
             if kind == _CLOSE:
-                code, reason = _closing(message)
+                code, reason = values.closing_of(message)
                 self._queue = []  # it wants to hear no more
                 self._next = 0
                 self.close(code, reason)
@@ -369,16 +370,16 @@ class WebSocket(ready.Source):
 
     # --- inside: ours ---
 
-    def _send(self, message: Message) -> Awaitable[None]:
+    def _send(self, message: dict[str, Any]) -> Awaitable[None]:
         text = message.get("text")
         data = message.get("bytes")
         if (text is None) is (data is None):
             raise MessageError(f"{_SEND}: exactly one of text and bytes must be given")
         if text is None:
-            self.bytes_out += self._codec.send(data if type(data) is bytes else _as_bytes(data))
+            self.bytes_out += self._codec.send(data if type(data) is bytes else values.as_bytes(data))
         else:
             try:
-                self.bytes_out += self._codec.send(text if type(text) is str else _as_str(text))
+                self.bytes_out += self._codec.send(text if type(text) is str else values.as_str(text))
             except UnicodeEncodeError:
                 raise MessageError(f"{_SEND}: text has a lone surrogate in it, which UTF-8 cannot hold") from None
         self.messages_out += 1
@@ -405,7 +406,7 @@ class WebSocket(ready.Source):
         self._flushing = False
         return self._port.pour(self.head.stream, self._codec.take(), False)
 
-    def _send_rare(self, kind: Any, message: Message) -> Awaitable[None]:
+    def _send_rare(self, kind: Any, message: dict[str, Any]) -> Awaitable[None]:
         if type(kind) is not str:
             raise MessageError(f"a message must have the key type, a str, and has {kind!r:.80}")
         if self.state == CLOSED or self.state == CLOSING or self._cycle.lost:
@@ -444,7 +445,7 @@ class WebSocket(ready.Source):
             raise MessageError(
                 f"{_ACCEPT}: the client did not offer the subprotocol {subprotocol!r}; it offered {offered}"
             )
-        outgoing = _outgoing(message.get("headers"))
+        outgoing = values.outgoing_of(message.get("headers"))
         ours = handshake.headers
         if subprotocol is not None:
             ours = [*ours, (b"sec-websocket-protocol", subprotocol.encode())]
@@ -458,43 +459,4 @@ class WebSocket(ready.Source):
             self._hooks.opened(self)
         if kept:
             self._absorb(kept)
-
-
-# --- what a message may hold ---
-
-
-def _outgoing(headers: Any) -> Outgoing:
-    try:
-        outgoing = fields.outgoing(headers or ())
-    except MessageError as error:
-        raise MessageError(f"{_ACCEPT}: headers: {error}") from None
-    except (TypeError, ValueError):
-        raise MessageError(f"{_ACCEPT}: headers must be a list of pairs of bytes, and is {headers!r:.80}") from None
-    for name, _ in outgoing.pairs:
-        if name.lower().startswith(b"sec-websocket-"):
-            raise MessageError(f"{_ACCEPT}: headers: {name!r} is not the application's; see subprotocol")
-    return outgoing
-
-
-def _closing(message: Message) -> tuple[int, str]:
-    code = message.get("code", closing.NORMAL)
-    if code is None:
-        code = closing.NORMAL
-    if not isinstance(code, int) or not closing.valid(code):
-        raise MessageError(f"{_CLOSE}: {code!r:.80} is no close code that may be sent (RFC 6455 §7.4)")
-    reason = message.get("reason") or ""
-    if not isinstance(reason, str):
-        raise MessageError(f"{_CLOSE}: reason must be a str, and is {reason!r:.80}")
-    return code, reason
-
-
-def _as_bytes(data: Any) -> bytes:
-    if isinstance(data, bytes | bytearray | memoryview):
-        return bytes(data)
-    raise MessageError(f"{_SEND}: bytes must be bytes, and is a {type(data).__name__}")
-
-
-def _as_str(text: Any) -> str:
-    if isinstance(text, str):
-        return str(text)
-    raise MessageError(f"{_SEND}: text must be a str, and is a {type(text).__name__}")
+        self._port.credit(self.head.stream, 0)

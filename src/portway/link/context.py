@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from portway.link.tcp import Link
 
 
-# What is read at once, at most.
+# What is read at once, at most: of a request, which may have to be held, and of a tunnel.
 READ_MOST = 64 * 1024
+TUNNEL_READ_MOST = 256 * 1024
 
 # For a peer to answer our close, in seconds; the library `websockets` has as much.
 CLOSE = 10.0
@@ -83,7 +84,7 @@ class Shared:
     `context` is what its lifespan left in context variables, `state` what it filled; `concurrency` is the
     number of requests under way beyond which 503 is answered, or 0; `starter` begins the Tasks of requests;
     `websockets` is how they are spoken, if at all; `gathers` says that the loop's transports write several
-    pieces well. All connections read into `buffer`, of which `view` is a view; what is read is copied out at
+    pieces well. All connections read into `buffer`, most into `view`, its first part; what is read is copied out at
     once. Other loops, in other threads, have their own.
     """
 
@@ -132,5 +133,5 @@ class Shared:
         self.gathers = type(loop).__module__.partition(".")[0] == "uvloop"
         self.outbox = Outbox(loop)
         self.refusals = Refusals(clock)
-        self.buffer = bytearray(READ_MOST)
-        self.view = memoryview(self.buffer)
+        self.buffer = bytearray(TUNNEL_READ_MOST)
+        self.view = memoryview(self.buffer)[:READ_MOST]

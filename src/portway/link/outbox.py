@@ -16,7 +16,7 @@ from typing import Any
 _now = time.perf_counter
 
 # A larger one is written at once: its copying dwarfs the waking.
-LARGEST = 16 * 1024
+LARGEST = 128 * 1024
 
 # In seconds: how long the first of a turn may wait, and what is a long step of an application.
 LONGEST = 0.002

@@ -84,7 +84,7 @@ class Link(Flow):
     def get_buffer(self, hint: int) -> memoryview | bytearray:
         if self._held:
             return self._shared.view[: HELD_MOST - self._held]
-        return self._shared.buffer
+        return self._shared.view if self._tunnel is None else self._shared.buffer
 
     def buffer_updated(self, size: int) -> None:
         read = self._shared.buffer
@@ -281,7 +281,8 @@ class Link(Flow):
         self._tunnel = self._socket
         if not self._corked:
             self._flush()
-            self._settle()
+            if not self._left:  # else `credit` sees to it, when what was kept has been read
+                self._settle()
         return kept
 
     def pour(self, stream: int, parts: list[bytes], end: bool) -> bool:
@@ -303,6 +304,10 @@ class Link(Flow):
         return not self._full
 
     def credit(self, stream: int, size: int) -> None:
+        if self._tunnel is not None:
+            if (self._paused or self._left) and not self._corked:
+                self._settle()
+            return
         self._held = max(0, self._held - size)
         if self._paused and self._held <= HELD_FEW:
             self._resume()
@@ -430,6 +435,8 @@ class Link(Flow):
         elif what == states.FOR_PONG:
             self._arm(deadlines.pong)
         elif what == states.FOR_CLOSE:
+            if self._waiting == states.FOR_CLOSE and self._deadline:
+                return  # what else the peer still sends does not move it
             self._arm(deadlines.close)
         else:
             self._deadline = 0

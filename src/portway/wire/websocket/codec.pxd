@@ -8,6 +8,7 @@ cdef int OURS
 cdef int CLOSED
 cdef int TEXT_HEAD
 cdef int BINARY_HEAD
+cdef Py_ssize_t JOINED_MOST
 
 
 @cython.final

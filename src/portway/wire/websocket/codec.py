@@ -29,6 +29,9 @@ TEXT_HEAD = frames.FIN | frames.TEXT
 BINARY_HEAD = frames.FIN | frames.BINARY
 
 
+# A head and so small a payload are copied together at once: the link has one piece to write then, not two.
+JOINED_MOST = 4096
+
 # Pieces of a message are joined in such numbers: an object for each byte or two would take twenty times the message.
 PIECES_MOST = 1024
 
@@ -312,8 +315,10 @@ class Codec:
         out = self._out
         size = len(payload)
         head = frames.head(first, size)
-        out.append(head)
-        if size:
+        if size < JOINED_MOST:
+            out.append(head + payload)
+        else:
+            out.append(head)
             out.append(payload)
         self.queued += len(head) + size
 
