@@ -6,6 +6,7 @@ import pytest
 
 from portway.wire.websocket.codec import Codec
 from portway.wire.websocket.deflate import Deflate
+from portway.wire.websocket.faults import FrameFault
 
 Frame = Callable[..., bytes]
 Hear = Callable[..., list[object]]
@@ -86,6 +87,15 @@ def test_nothing_is_read_after_a_fault(frame: Frame, hear: Hear) -> None:
     assert not codec.unread()
     assert hear(codec, frame(TEXT, b"a") + frame(PING) + frame(CLOSE)) == []
     assert written(codec) == b"\x88\x1f\x03\xeaa frame has a reserved opcode"
+
+
+def test_what_was_kept_is_not_read_after_a_fault_from_outside(frame: Frame, hear: Hear) -> None:
+    codec = Codec(MOST)
+    assert hear(codec, frame(TEXT, b"a") + frame(TEXT, b"b"), 1) == ["a"]
+    codec.fail(FrameFault("the peer is too slow", 1008))
+    assert written(codec) == b"\x88\x16\x03\xf0the peer is too slow"
+    assert not codec.unread()
+    assert hear(codec, b"") == []
 
 
 def test_after_our_close_messages_are_dropped_until_theirs(frame: Frame, hear: Hear) -> None:

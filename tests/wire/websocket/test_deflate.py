@@ -253,6 +253,14 @@ def test_a_bomb_over_many_messages_is_none(frame: Frame, hear: Hear) -> None:
     assert hear(codec, frame(BINARY, peer.deflate(bytes(1001)))) == [TOO_BIG]
 
 
+def test_what_the_end_of_a_message_brings_counts_too(frame: Frame, hear: Hear) -> None:
+    # A block without compression, of which four bytes are missing: those that are added at the end complete it.
+    block = b"\0" + (14).to_bytes(2, "little") + (0xFFFF - 14).to_bytes(2, "little") + b"a" * 10
+    assert hear(Codec(14, Deflate()), frame(BINARY, block)) == [b"a" * 10 + TAIL]
+    assert hear(Codec(13, Deflate()), frame(BINARY, block)) == [TOO_BIG]
+    assert hear(Codec(13, Deflate()), frame(BINARY_BEGINS, block) + frame(CONTINUATION)) == [TOO_BIG]
+
+
 @pytest.mark.parametrize("most", [0, 1, 1000])
 def test_no_more_is_inflated_than_may_be(most: int) -> None:
     bomb = Peer().deflate(bytes(1_000_000))
