@@ -21,4 +21,6 @@ cdef class Nothing:
     pass
 
 
+cdef object _current_task
+cpdef object resume(object future, object loop)
 cpdef object nothing()

@@ -13,6 +13,7 @@ cdef int CLOSING
 cdef int CLOSED
 cdef int DENIED
 cdef object _running_loop
+cdef object _Future
 cdef str _SEND
 cdef str _ACCEPT
 cdef str _CLOSE
@@ -39,7 +40,7 @@ cdef class Room(ready.Source):
 
 
 @cython.final
-cdef class WebSocket(ready.Source):
+cdef class WebSocket:
     cdef readonly object loop
     cdef readonly Head head
     cdef readonly object client
@@ -66,6 +67,10 @@ cdef class WebSocket(ready.Source):
     cdef bint _told
     cdef bint _told_lost
     cdef bint _pinged
+    cdef list _waiters
+    cdef bint _delivering
+    cdef bint _woken
+    cdef object __weakref__
     cdef Room _room
     cdef double _started
 
@@ -79,6 +84,7 @@ cdef class WebSocket(ready.Source):
     cpdef object receive(self)
     cpdef object take(self)
     cpdef object arrival(self)
+    cpdef object wake(self)
     cpdef object send(self, object message)
     cpdef bint fail(self, int status, str text) except -1
     cpdef object abort(self)

@@ -35,6 +35,7 @@ DENIED = 4
 NAMES = ("CONNECTING", "OPEN", "CLOSING", "CLOSED", "DENIED")
 
 _running_loop = asyncio._get_running_loop
+_Future = asyncio.Future
 
 _SEND = "websocket.send"
 _ACCEPT = "websocket.accept"
@@ -87,15 +88,16 @@ class Room(ready.Source):
             raise gone()
 
 
-class WebSocket(ready.Source):
+class WebSocket:
     """`task` runs the application; `ended` says that it has returned. `code` and `reason` are those of the close,
     `fault` is what the peer did wrong.
     """
 
     __slots__ = (
-        "_codec", "_cycle", "_flushing", "_handshake", "_hooks", "_next", "_pinged", "_port", "_queue", "_queue_most",
-        "_room", "_started", "_told", "_told_lost", "_waiting_bytes", "bytes_out", "client", "code",
-        "ended", "fault", "head", "loop", "messages_in", "messages_out", "reason", "state", "subprotocol", "task",
+        "__weakref__", "_codec", "_cycle", "_delivering", "_flushing", "_handshake", "_hooks", "_next", "_pinged",
+        "_port", "_queue", "_queue_most", "_room", "_started", "_told", "_told_lost", "_waiters", "_waiting_bytes",
+        "_woken", "bytes_out", "client", "code", "ended", "fault", "head", "loop", "messages_in", "messages_out",
+        "reason", "state", "subprotocol", "task",
     )  # fmt: skip
 
     def __init__(
@@ -108,7 +110,6 @@ class WebSocket(ready.Source):
         client: tuple[str, int | None] | None,
     ) -> None:
         """`cycle` is the request's, which answers if there will be no WebSocket."""
-        super().__init__(cycle.loop)
         self.loop = cycle.loop
         self.head: Head = cycle.head
         self.client = client
@@ -135,6 +136,9 @@ class WebSocket(ready.Source):
         self._told = False  # websocket.connect
         self._told_lost = False  # websocket.disconnect
         self._pinged = False
+        self._waiters: list[asyncio.Future[None]] = []
+        self._delivering = False  # no Task is running: those that wait can be resumed at once, and are, at its end
+        self._woken = False
         self._room: Room | None = None
         self._started = 0.0
 
@@ -180,7 +184,15 @@ class WebSocket(ready.Source):
     def deliver(self, data: bytes) -> None:
         """Bytes of the stream have come."""
         self._pinged = False
+        self._delivering = True
         self._absorb(data)
+        self._delivering = False
+        if self._woken:
+            self._woken = False
+            waiters = self._waiters
+            self._waiters = []
+            for waiter in waiters:
+                ready.resume(waiter, self.loop)
 
     def crowded(self) -> bool:
         """Whether no more should come before the application has taken something."""
@@ -248,7 +260,9 @@ class WebSocket(ready.Source):
 
     def arrival(self) -> asyncio.Future[None]:
         """Done when something has come."""
-        return self.watch()
+        arrival: asyncio.Future[None] = _Future(loop=self.loop)
+        self._waiters.append(arrival)
+        return arrival
 
     def send(self, message: Message) -> Awaitable[None]:
         """Take a message; MessageError if it is wrong, ClientDisconnected if it is too late."""
@@ -293,6 +307,17 @@ class WebSocket(ready.Source):
         self.close(closing.NORMAL, "")
 
     # --- inside: theirs ---
+
+    def wake(self) -> None:
+        """Whoever waits is to look again."""
+        if self._delivering:
+            self._woken = True
+            return
+        waiters = self._waiters
+        self._waiters = []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _may_read(self) -> bool:
         return len(self._queue) - self._next < self._queue_most and self._waiting_bytes < HELD_MOST
