@@ -14,6 +14,7 @@ cdef int CLOSED
 cdef int DENIED
 cdef object _running_loop
 cdef object _Future
+cdef list _NOTHING
 cdef str _SEND
 cdef str _ACCEPT
 cdef str _CLOSE
@@ -67,6 +68,7 @@ cdef class WebSocket:
     cdef bint _told
     cdef bint _told_lost
     cdef bint _pinged
+    cdef object _waiter
     cdef list _waiters
     cdef bint _delivering
     cdef bint _woken

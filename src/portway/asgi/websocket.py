@@ -37,6 +37,9 @@ NAMES = ("CONNECTING", "OPEN", "CLOSING", "CLOSED", "DENIED")
 _running_loop = asyncio._get_running_loop
 _Future = asyncio.Future
 
+# The queue in which nothing waits: for all, and never added to.
+_NOTHING: list[str | bytes] = []
+
 _SEND = "websocket.send"
 _ACCEPT = "websocket.accept"
 _CLOSE = "websocket.close"
@@ -95,9 +98,9 @@ class WebSocket:
 
     __slots__ = (
         "__weakref__", "_codec", "_cycle", "_delivering", "_flushing", "_handshake", "_hooks", "_next", "_pinged",
-        "_port", "_queue", "_queue_most", "_room", "_started", "_told", "_told_lost", "_waiters", "_waiting_bytes",
-        "_woken", "bytes_out", "client", "code", "ended", "fault", "head", "loop", "messages_in", "messages_out",
-        "reason", "state", "subprotocol", "task",
+        "_port", "_queue", "_queue_most", "_room", "_started", "_told", "_told_lost", "_waiter", "_waiters",
+        "_waiting_bytes", "_woken", "bytes_out", "client", "code", "ended", "fault", "head", "loop", "messages_in",
+        "messages_out", "reason", "state", "subprotocol", "task",
     )  # fmt: skip
 
     def __init__(
@@ -136,7 +139,8 @@ class WebSocket:
         self._told = False  # websocket.connect
         self._told_lost = False  # websocket.disconnect
         self._pinged = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiter: asyncio.Future[None] | None = None  # nearly always the only one
+        self._waiters: list[asyncio.Future[None]] | None = None
         self._delivering = False  # no Task is running: those that wait can be resumed at once, and are, at its end
         self._woken = False
         self._room: Room | None = None
@@ -189,10 +193,13 @@ class WebSocket:
         self._delivering = False
         if self._woken:
             self._woken = False
-            waiters = self._waiters
-            self._waiters = []
-            for waiter in waiters:
-                ready.resume(waiter, self.loop)
+            first = self._waiter
+            if first is not None:
+                waiters = self._waiters
+                self._waiter = self._waiters = None
+                ready.resume(first, self.loop)
+                for waiter in waiters or ():
+                    ready.resume(waiter, self.loop)
 
     def crowded(self) -> bool:
         """Whether no more should come before the application has taken something."""
@@ -261,7 +268,12 @@ class WebSocket:
     def arrival(self) -> asyncio.Future[None]:
         """Done when something has come."""
         arrival: asyncio.Future[None] = _Future(loop=self.loop)
-        self._waiters.append(arrival)
+        if self._waiter is None:
+            self._waiter = arrival
+        elif self._waiters is None:
+            self._waiters = [arrival]
+        else:
+            self._waiters.append(arrival)
         return arrival
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -313,11 +325,11 @@ class WebSocket:
         if self._delivering:
             self._woken = True
             return
-        waiters = self._waiters
-        self._waiters = []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        if self._waiter is not None:
+            for waiter in (self._waiter, *(self._waiters or ())):
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._waiter = self._waiters = None
 
     def _may_read(self) -> bool:
         return len(self._queue) - self._next < self._queue_most and self._waiting_bytes < HELD_MOST
@@ -365,7 +377,7 @@ class WebSocket:
         found = queue[self._next]
         self._next += 1
         if self._next == len(queue):
-            self._queue = []
+            self._queue = _NOTHING
             self._next = 0
             self._waiting_bytes = 0
             if self.state == OPEN:

@@ -320,8 +320,11 @@ class Codec:
         return kept
 
     def pour(self, parts: list[bytes]) -> None:
-        """Queue bytes of the other protocol."""
-        self._out += parts
+        """Queue bytes of the other protocol; the list is ours from now on."""
+        if self._out:
+            self._out += parts
+        else:
+            self._out = parts
 
     def fail(self, fault: ProtocolFault) -> bool:
         """Queue the refusal, if one can still be given; nothing more is read. Whether one was queued."""
