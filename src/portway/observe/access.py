@@ -48,25 +48,26 @@ class AccessLog(Hooks):
         self._kept: list[str] | None = None
 
     def ended(self, exchange: Exchange) -> None:
-        kept = self._kept
-        if kept is not None and len(kept) < KEPT_MOST:
-            kept.append(self._line(exchange))
-        elif log.isEnabledFor(logging.INFO):
-            self._begin(self._line(exchange))
+        if self._kept is not None or log.isEnabledFor(logging.INFO):
+            self._tell(self._line(exchange))
 
     def opened(self, conversation: Conversation) -> None:
-        if log.isEnabledFor(logging.INFO):
-            self._begin(self._opened(conversation))
+        if self._kept is not None or log.isEnabledFor(logging.INFO):
+            self._tell(self._opened(conversation))
 
     def closed(self, conversation: Conversation) -> None:
-        if log.isEnabledFor(logging.INFO):
-            self._begin(self._closed(conversation))
+        if self._kept is not None or log.isEnabledFor(logging.INFO):
+            self._tell(self._closed(conversation))
+
+    def _tell(self, line: str) -> None:
+        kept = self._kept
+        if kept is not None and len(kept) < KEPT_MOST:
+            kept.append(line)
+        else:
+            self._begin(line)
 
     def _begin(self, line: str) -> None:
         """The first line of a turn: settle for all of them where they go."""
-        if self._kept is not None and len(self._kept) < KEPT_MOST:
-            self._kept.append(line)
-            return
         handler = alone()
         if handler is None:
             log.info(line)
