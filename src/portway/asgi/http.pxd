@@ -24,7 +24,7 @@ cdef str _EARLY_HINT
 
 @cython.final
 cdef class Room(ready.Source):
-    cdef Cycle _cycle
+    cdef object _owner
     cdef bint _open
 
     cpdef object open(self)

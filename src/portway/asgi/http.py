@@ -47,11 +47,12 @@ _EARLY_HINT = "http.response.early_hint"
 class Room(ready.Source):
     """Waits until the transport, or the window, has room again."""
 
-    __slots__ = ("_cycle", "_open")
+    __slots__ = ("_open", "_owner")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, cycle: Cycle) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Any) -> None:
+        """`owner.lost` says that there will be none: the client has gone."""
         super().__init__(loop)
-        self._cycle = cycle
+        self._owner = owner
         self._open = False
 
     def open(self) -> None:
@@ -59,10 +60,10 @@ class Room(ready.Source):
         self.wake()
 
     def settled(self) -> bool:
-        return self._open or self._cycle.state == GONE
+        return self._open or self._owner.lost
 
     def result(self) -> None:
-        if self._cycle.state == GONE:
+        if self._owner.lost:
             raise gone()
 
 

@@ -1,9 +1,9 @@
 cimport cython
 
 from portway.asgi cimport ready
-from portway.asgi.http cimport Cycle
+from portway.asgi.http cimport Cycle, Room
 from portway.wire.events cimport Head
-from portway.wire.http1 cimport states
+from portway.wire cimport waits
 from portway.wire.port cimport Port
 from portway.wire.websocket.codec cimport Closed, Codec
 
@@ -30,14 +30,6 @@ cdef class Manner:
     cdef readonly Py_ssize_t max_queue
     cdef readonly bint deflates
     cdef readonly frozenset origins
-
-
-@cython.final
-cdef class Room(ready.Source):
-    cdef WebSocket _socket
-    cdef bint _open
-
-    cpdef object open(self)
 
 
 @cython.final
@@ -104,7 +96,7 @@ cdef class WebSocket:
 
     cdef object _refill(self)
     cdef object _end(self, int state)
-    cdef object _sent(self, dict message)
+    cdef object _heed(self, dict message)
     cdef object _send(self, dict message)
     cpdef object _flush_late(self)
     cdef bint _flush(self) except -1

@@ -15,12 +15,12 @@ from collections.abc import Awaitable, Collection
 from typing import Any
 
 from portway.asgi import coroutines, ready, values
-from portway.asgi.http import Cycle, as_dict, gone
+from portway.asgi.http import Cycle, Room, as_dict, gone
 from portway.errors import MessageError
 from portway.hooks import Hooks
 from portway.types import Message
+from portway.wire import waits
 from portway.wire.events import Head
-from portway.wire.http1 import states
 from portway.wire.port import Port
 from portway.wire.websocket import closing
 from portway.wire.websocket.codec import Closed, Codec
@@ -67,28 +67,6 @@ class Manner:
         self.max_queue = max_queue
         self.deflates = deflates
         self.origins = frozenset(origins)
-
-
-class Room(ready.Source):
-    """Waits until the transport, or the window, has room again."""
-
-    __slots__ = ("_open", "_socket")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, socket: WebSocket) -> None:
-        super().__init__(loop)
-        self._socket = socket
-        self._open = False
-
-    def open(self) -> None:
-        self._open = True
-        self.wake()
-
-    def settled(self) -> bool:
-        return self._open or self._socket.state == CLOSED
-
-    def result(self) -> None:
-        if self._socket.state == CLOSED:
-            raise gone()
 
 
 class WebSocket:
@@ -206,10 +184,10 @@ class WebSocket:
         return self.state == OPEN and self._codec.unread() and not self._may_read()
 
     def waiting(self) -> int:
-        """Which of the waits in `states` it is in."""
+        """Which of the waits in `wire.waits` it is in."""
         if self.state == OPEN:
-            return states.FOR_PONG if self._pinged else states.FOR_PING
-        return states.FOR_CLOSE if self.state == CLOSING else states.FOR_END
+            return waits.FOR_PONG if self._pinged else waits.FOR_PING
+        return waits.FOR_CLOSE if self.state == CLOSING else waits.FOR_END
 
     def ping(self) -> None:
         """Ask whether the peer is there; any bytes are an answer."""
@@ -282,9 +260,9 @@ class WebSocket:
             return coroutines.sending(self, message)
         if type(message) is not dict:
             message = as_dict(message)
-        return self._sent(message)
+        return self._heed(message)
 
-    def _sent(self, message: dict[str, Any]) -> Awaitable[None]:
+    def _heed(self, message: dict[str, Any]) -> Awaitable[None]:
         kind = message.get("type")
         if self.state == OPEN:
             if kind == _SEND:

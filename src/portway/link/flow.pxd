@@ -2,7 +2,7 @@ cimport cython
 
 from portway.link.context cimport Deadlines, Shared
 from portway.link.deadline cimport Deadline
-from portway.wire.http1 cimport states
+from portway.wire cimport waits
 
 cdef Py_ssize_t JOIN_MOST
 

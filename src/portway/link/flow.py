@@ -8,7 +8,7 @@ from typing import Any
 from portway.link.context import Shared
 from portway.link.deadline import Deadline
 from portway.link.peers import name_of, reset_on_close
-from portway.wire.http1 import states
+from portway.wire import waits
 
 log = logging.getLogger("portway")
 
@@ -43,7 +43,7 @@ class Flow(Deadline):
         raise NotImplementedError
 
     def _awaited(self) -> int:
-        """Which of the waits in `states` the connection is in."""
+        """Which of the waits in `wire.waits` the connection is in."""
         raise NotImplementedError
 
     def _wait(self, what: int) -> None:
@@ -86,7 +86,7 @@ class Flow(Deadline):
         if not self._paused:
             self._paused = True
             self._transport.pause_reading()
-            self._wait(states.FOR_US)
+            self._wait(waits.FOR_US)
 
     def _resume(self) -> None:
         self._paused = False
@@ -112,7 +112,7 @@ class Flow(Deadline):
         if self._paused:
             self._resume()
         self._transport.write_eof()
-        self._wait(states.FOR_END)
+        self._wait(waits.FOR_END)
 
     def _abort_or_close(self, unwritten: int) -> None:
         if unwritten or self._lingering:

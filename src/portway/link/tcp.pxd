@@ -8,7 +8,7 @@ from portway.link.flow cimport Flow
 from portway.link.context cimport Counts, Deadlines, Shared
 from portway.wire cimport events
 from portway.wire.fields cimport Outgoing
-from portway.wire.http1 cimport states
+from portway.wire cimport waits
 from portway.wire.http1.codec cimport Codec
 
 cdef Py_ssize_t HELD_MOST

@@ -16,10 +16,9 @@ from portway.link import flow, outbox
 from portway.link.context import READ_MOST, Shared
 from portway.link.flow import Flow
 from portway.link.peers import address_of, reset_on_close, server_of
-from portway.wire import events
+from portway.wire import events, waits
 from portway.wire.faults import ProtocolFault
 from portway.wire.fields import Outgoing
-from portway.wire.http1 import states
 from portway.wire.http1.codec import Codec
 from portway.wire.websocket import closing, handshake
 from portway.wire.websocket.handshake import HandshakeFault
@@ -61,7 +60,7 @@ class Link(Flow):
         self._draining = False
         self._held = 0
         self._heads = 0
-        self._waiting = states.FOR_HEAD
+        self._waiting = waits.FOR_HEAD
 
     def __repr__(self) -> str:
         return f"<Link {self.peer} {self._codec!r} {self._cycle!r}>"
@@ -79,7 +78,7 @@ class Link(Flow):
         self._trusted = shared.trust is not None and shared.trust.believes(client[0] if client else None)
         self._scope = scope.template("http", client, server, shared.root_path)
         shared.counts.links.add(self)
-        self._wait(states.FOR_HEAD)
+        self._wait(waits.FOR_HEAD)
 
     def get_buffer(self, hint: int) -> memoryview | bytearray:
         if self._held:
@@ -156,7 +155,7 @@ class Link(Flow):
         self._full = False
         self._settle()
         if self._lingering:
-            self._wait(states.FOR_END)
+            self._wait(waits.FOR_END)
         elif self._tunnel is not None:
             self._tunnel.writable()
         elif self._cycle is not None:
@@ -273,7 +272,7 @@ class Link(Flow):
         else:
             self._lingering = True
             self._transport.close()
-            self._wait(states.FOR_END)
+            self._wait(waits.FOR_END)
 
     def tunnel(self, stream: int, headers: Outgoing) -> bytes:
         kept = self._codec.tunnel(headers, b"websocket")
@@ -299,8 +298,8 @@ class Link(Flow):
         elif not self._corked or self._poured > flow.JOIN_MOST:
             if self._full or self._poured > outbox.LARGEST or not self._shared.outbox.takes(self):
                 self._flush()
-            if tunnel is not None and tunnel.waiting() == states.FOR_CLOSE and self._waiting != states.FOR_CLOSE:
-                self._wait(states.FOR_CLOSE)
+            if tunnel is not None and tunnel.waiting() == waits.FOR_CLOSE and self._waiting != waits.FOR_CLOSE:
+                self._wait(waits.FOR_CLOSE)
         return not self._full
 
     def credit(self, stream: int, size: int) -> None:
@@ -366,7 +365,7 @@ class Link(Flow):
                 self._pause()
             elif self._paused:
                 self._resume()
-            self._wait(states.FOR_US if self._paused else tunnel.waiting())
+            self._wait(waits.FOR_US if self._paused else tunnel.waiting())
             return
         if self._cycle is None:
             self._held = 0
@@ -418,24 +417,24 @@ class Link(Flow):
         if self._full:
             return
         deadlines = self._shared.deadlines
-        if what == states.FOR_HEAD:
+        if what == waits.FOR_HEAD:
             # The whole head has one deadline: bytes that drip in do not move it.
-            if self._waiting == states.FOR_HEAD and self._heads == self._codec.requests and self._deadline:
+            if self._waiting == waits.FOR_HEAD and self._heads == self._codec.requests and self._deadline:
                 return
             self._heads = self._codec.requests
             self._arm(deadlines.head)
-        elif what == states.FOR_REQUEST:
+        elif what == waits.FOR_REQUEST:
             self._arm(deadlines.idle)
-        elif what == states.FOR_BODY and not self._paused:
+        elif what == waits.FOR_BODY and not self._paused:
             self._arm(deadlines.body)
-        elif what == states.FOR_END:
+        elif what == waits.FOR_END:
             self._arm(deadlines.linger)
-        elif what == states.FOR_PING:
+        elif what == waits.FOR_PING:
             self._arm(deadlines.ping)
-        elif what == states.FOR_PONG:
+        elif what == waits.FOR_PONG:
             self._arm(deadlines.pong)
-        elif what == states.FOR_CLOSE:
-            if self._waiting == states.FOR_CLOSE and self._deadline:
+        elif what == waits.FOR_CLOSE:
+            if self._waiting == waits.FOR_CLOSE and self._deadline:
                 return  # what else the peer still sends does not move it
             self._arm(deadlines.close)
         else:
@@ -451,20 +450,20 @@ class Link(Flow):
             self._arm(self._shared.deadlines.write)
         elif self._full:
             self._give_up("the client read nothing of its response in time")
-        elif self._waiting == states.FOR_PING:
+        elif self._waiting == waits.FOR_PING:
             self._tunnel.ping()  # type: ignore[union-attr]
             self._flush()
-            self._wait(states.FOR_PONG)
-        elif self._waiting == states.FOR_PONG:
+            self._wait(waits.FOR_PONG)
+        elif self._waiting == waits.FOR_PONG:
             self._give_up("no answer came to a ping")
-        elif self._waiting == states.FOR_CLOSE:
+        elif self._waiting == waits.FOR_CLOSE:
             self._transport.abort()
-        elif unwritten or self._waiting == states.FOR_END or self._waiting == states.FOR_REQUEST:
+        elif unwritten or self._waiting == waits.FOR_END or self._waiting == waits.FOR_REQUEST:
             self._abort_or_close(unwritten)
-        elif self._waiting == states.FOR_HEAD and not self._codec.begun():
+        elif self._waiting == waits.FOR_HEAD and not self._codec.begun():
             transport.close()
         else:
-            what = "head" if self._waiting == states.FOR_HEAD else "body"
+            what = "head" if self._waiting == waits.FOR_HEAD else "body"
             self._refuse(ProtocolFault(f"the request's {what} did not come in time", 408))
             self._flush()
             self._settle()

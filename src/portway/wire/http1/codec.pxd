@@ -1,6 +1,6 @@
 cimport cython
 
-from portway.wire cimport events, fields
+from portway.wire cimport events, fields, waits
 from portway.wire.fields cimport Outgoing
 from portway.wire.http1 cimport bodies, encode, states
 from portway.wire.http1.encode cimport Preamble

@@ -5,7 +5,7 @@ It knows no time, no socket and no application. The rules of its states are in `
 
 from __future__ import annotations
 
-from portway.wire import events, fields
+from portway.wire import events, fields, waits
 from portway.wire.faults import ProtocolFault
 from portway.wire.fields import Outgoing
 from portway.wire.http1 import bodies, encode, states
@@ -126,12 +126,12 @@ class Codec:
         return bool(self._kept)
 
     def waiting(self) -> int:
-        """Which of the waits in `states` the connection is in."""
+        """Which of the waits in `wire.waits` the connection is in."""
         if self._theirs == states.HEAD:
-            return states.FOR_HEAD if self._kept or self.requests == 0 else states.FOR_REQUEST
+            return waits.FOR_HEAD if self._kept or self.requests == 0 else waits.FOR_REQUEST
         if self._theirs == states.CLOSED:
-            return states.FOR_END
-        return states.FOR_US if self._theirs == states.FINISHED else states.FOR_BODY
+            return waits.FOR_END
+        return waits.FOR_US if self._theirs == states.FINISHED else waits.FOR_BODY
 
     def crowded(self) -> bool:
         """So much is kept unread that no more should come."""
