@@ -260,10 +260,12 @@ def test_a_list_that_is_too_large_leaves_the_table_in_step() -> None:
     block = (
         added(b"first", b"1") + added(b"large", b"v" * 500) + added(b"last", b"2") + indexed(62) + literal(b"n", b"v")
     )
-    decoder, found = lists(300, block, indexed(62) + indexed(64))
-    assert found == [None, [(b"last", b"2"), (b"first", b"1")]]
+    after = indexed(62) + indexed(64) + added(b"more", b"3")
+    decoder, found = lists(300, block, after)
+    assert found == [None, [(b"last", b"2"), (b"first", b"1"), (b"more", b"3")]]
     reference = Decoder(ENOUGH)
     reference.decode(block)
+    reference.decode(after)
     assert decoder.table.entries() == reference.table.entries()
     assert decoder.table.size == reference.table.size
 
@@ -357,19 +359,22 @@ def test_a_smaller_limit_must_be_met_at_the_beginning_of_the_next_block() -> Non
 
 
 def test_the_smallest_of_several_limits_must_be_met_and_then_the_last_one_holds() -> None:
-    def limited() -> Decoder:
+    def limited(*limits: int) -> Decoder:
         decoder = Decoder(ENOUGH)
         decoder.decode(added(b"n", b"v"))
-        for most in (1000, 0, 4096):
+        for most in limits:
             decoder.limit_table(most)
         return decoder
 
-    for begin in (b"", resized(4096), resized(1000), resized(1) + resized(0)):
-        with pytest.raises(HpackFault):
-            limited().decode(begin + indexed(2))
-    decoder = limited()
-    assert decoder.decode(resized(0) + resized(4096) + added(b"m", b"w")) == [(b"m", b"w")]
-    assert decoder.table.entries() == [(b"m", b"w")]
+    for limits in ((1000, 0, 4096), (0, 1000), (1000, 0, 1000), (0, 4096)):
+        for begin in (b"", resized(4096), resized(1000), resized(1) + resized(0)):
+            with pytest.raises(HpackFault):
+                limited(*limits).decode(begin + indexed(2))
+        decoder = limited(*limits)
+        assert decoder.decode(resized(0) + resized(limits[-1]) + added(b"m", b"w")) == [(b"m", b"w")]
+        assert decoder.table.entries() == [(b"m", b"w")]
+        with pytest.raises(HpackFault, match="larger than it may be"):
+            decoder.decode(resized(limits[-1] + 1))
 
 
 def test_a_limit_that_the_table_already_meets_asks_for_nothing() -> None:

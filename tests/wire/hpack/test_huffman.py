@@ -99,6 +99,13 @@ def test_each_byte_at_each_offset_of_its_bits(symbol: int) -> None:
             assert decoded(padded(bits)) == text
 
 
+def test_a_long_code_at_each_place_of_the_window() -> None:
+    for fives in range(13):
+        for sixes in range(11):
+            text = b"0" * fives + b" " * sixes + b"\n\x02\xff" + b"0" * 9
+            assert decoded(coded(text)) == text
+
+
 def test_each_pair_of_bytes() -> None:
     for first in range(256):
         text = b"".join(bytes([first, second]) for second in range(256))

@@ -19,7 +19,7 @@ NEVER = 3  # and nobody else may put it into one (RFC 7541 §7.1.3)
 _AT_ONCE = (
     b":status accept-ch accept-ranges access-control-allow-credentials access-control-allow-headers "
     b"access-control-allow-methods access-control-allow-origin access-control-expose-headers access-control-max-age "
-    b"allow alt-svc cache-control content-encoding content-language content-security-policy content-type "
+    b"allow alt-svc cache-control content-encoding content-language content-type "
     b"cross-origin-embedder-policy cross-origin-opener-policy cross-origin-resource-policy nel origin-agent-cluster "
     b"permissions-policy pragma referrer-policy report-to reporting-endpoints server strict-transport-security "
     b"timing-allow-origin vary via x-content-type-options x-dns-prefetch-control x-frame-options x-powered-by "
@@ -79,7 +79,7 @@ RULES_KEPT = 1024
 
 
 class Encoder:
-    """All header blocks for a peer, in the order in which they are sent."""
+    """All header blocks for a peer. Each one must be sent, and in this order, or the tables no longer agree."""
 
     __slots__ = ("_least", "_once", "_resized", "table")
 
@@ -102,7 +102,10 @@ class Encoder:
         self.table.resize(most)
 
     def encode(self, pairs: list[tuple[bytes, bytes]], status: int = 0) -> bytes:
-        """A header block; without a status it is one of trailers. Names are put into lower case (RFC 9113 §8.2.1)."""
+        """A header block; without a status it is one of trailers. Names are put into lower case (RFC 9113 §8.2.1).
+
+        Names and values must have been checked: an error in the middle would leave a table that the peer does not have.
+        """
         out = bytearray()
         if self._resized:
             self._announce(out)
