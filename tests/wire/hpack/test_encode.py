@@ -178,10 +178,10 @@ def test_headers_about_credentials_are_no_secrets(both: Both) -> None:
 def test_an_entry_of_more_than_half_the_table_is_not_added(both: Both) -> None:
     name = b"permissions-policy"
     fits = (name, b"v" * (2048 - 32 - len(name)))
-    for _ in range(3):
-        both.send((name, b"w" * (2049 - 32 - len(name))))
-        both.send(fits)
-        assert both.table == [fits]
+    both.send(fits)
+    assert both.table == [fits]
+    both.send((name, b"w" * (2049 - 32 - len(name))))
+    assert both.table == [fits]
 
 
 def test_old_entries_make_room_for_new_ones(both: Both) -> None:

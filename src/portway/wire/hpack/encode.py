@@ -19,11 +19,10 @@ NEVER = 3  # and nobody else may put it into one (RFC 7541 §7.1.3)
 _AT_ONCE = (
     b":status accept-ch accept-ranges access-control-allow-credentials access-control-allow-headers "
     b"access-control-allow-methods access-control-allow-origin access-control-expose-headers access-control-max-age "
-    b"allow alt-svc cache-control content-encoding content-language content-type "
-    b"cross-origin-embedder-policy cross-origin-opener-policy cross-origin-resource-policy nel origin-agent-cluster "
-    b"permissions-policy pragma referrer-policy report-to reporting-endpoints server strict-transport-security "
-    b"timing-allow-origin vary via x-content-type-options x-dns-prefetch-control x-frame-options x-powered-by "
-    b"x-xss-protection"
+    b"allow alt-svc cache-control content-encoding content-language content-type cross-origin-embedder-policy "
+    b"cross-origin-opener-policy cross-origin-resource-policy nel origin-agent-cluster permissions-policy pragma "
+    b"referrer-policy report-to reporting-endpoints server strict-transport-security timing-allow-origin vary via "
+    b"x-content-type-options x-dns-prefetch-control x-frame-options x-powered-by x-xss-protection"
 ).split()
 _NOT = (
     b"age content-length content-range etag request-id server-timing traceparent x-correlation-id x-process-time "
