@@ -32,8 +32,13 @@ cdef class Encoder:
 
     cpdef object limit_table(self, Py_ssize_t most)
 
-    @cython.locals(out=bytearray, pair=tuple)
+    @cython.locals(out=bytearray)
     cpdef bytes encode(self, list pairs, int status=*)
+
+    cpdef object begin(self, bytearray out, int status)
+
+    @cython.locals(pair=tuple)
+    cpdef object write(self, bytearray out, list pairs)
 
     cdef object _announce(self, bytearray out)
 

@@ -106,15 +106,22 @@ class Encoder:
         Names and values must have been checked: an error in the middle would leave a table that the peer does not have.
         """
         out = bytearray()
+        self.begin(out, status)
+        self.write(out, pairs)
+        return bytes(out)
+
+    def begin(self, out: bytearray, status: int) -> None:
+        """The same in parts: what comes before all headers."""
         if self._resized:
             self._announce(out)
         if status == 200:  # nearly always
             out.append(0x88)
         elif status:
             self._field(out, (b":status", b"%d" % status))
+
+    def write(self, out: bytearray, pairs: list[tuple[bytes, bytes]]) -> None:
         for pair in pairs:
             self._field(out, pair)
-        return bytes(out)
 
     def _announce(self, out: bytearray) -> None:
         # RFC 7541 §4.2: the smallest size since the last block, then the one that holds.

@@ -14,6 +14,7 @@ cpdef Py_ssize_t size_of(tuple pair) except -1
 @cython.final
 cdef class DecoderTable:
     cdef list _entries
+    cdef readonly Py_ssize_t changes
     cdef readonly Py_ssize_t size
     cdef readonly Py_ssize_t most
 

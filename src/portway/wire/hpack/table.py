@@ -103,10 +103,11 @@ def size_of(pair: tuple[bytes, bytes]) -> int:
 class DecoderTable:
     """Entries by index."""
 
-    __slots__ = ("_entries", "most", "size")
+    __slots__ = ("_entries", "changes", "most", "size")
 
     def __init__(self) -> None:
         self._entries: list[tuple[bytes, bytes]] = []  # the oldest first
+        self.changes = 0  # how many there were: as long as it is the same, a block means the same
         self.size = 0
         self.most = DEFAULT_MOST
 
@@ -131,12 +132,14 @@ class DecoderTable:
     def add(self, pair: tuple[bytes, bytes]) -> None:
         """Take a new entry. One that is larger than the table empties it, and is no fault (RFC 7541 §4.4)."""
         size = size_of(pair)
+        self.changes += 1
         self._shrink(self.most - size)
         if size <= self.most:
             self._entries.append(pair)
             self.size += size
 
     def resize(self, most: int) -> None:
+        self.changes += 1
         self.most = most
         self._shrink(most)
 
