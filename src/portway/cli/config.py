@@ -27,7 +27,7 @@ def config(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
 
 def _json(found: Loaded) -> str:
     values = asdict(found.settings)
-    values |= {name: HIDDEN for name in _secrets(found)}
+    values |= dict.fromkeys(_secrets(found), HIDDEN)
     origins = found.origins
     return json.dumps({name: {"value": values[name], "origin": origins[name]} for name in catalogue()}, indent=2)
 

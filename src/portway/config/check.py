@@ -288,7 +288,7 @@ def _two_ports(settings: Settings, origins: Origins) -> None:
 
 def _only_with_tls(settings: Settings, origins: Origins) -> None:
     names = [name for name, setting in catalogue().items() if setting.group == "TLS"]
-    given = [name for name in names if name != "ssl_certfile" and _given(settings, name, origins)]
+    given = [name for name in names if getattr(settings, name) != catalogue()[name].default]
     if given and not settings.ssl_certfile:
         raise SettingsError(f"{_place(given[0], origins)}: this needs TLS; add --ssl-certfile and --ssl-keyfile")
 

@@ -227,7 +227,7 @@ class TLS(Group):
         None, "The password of the keys.", metavar="TEXT", secret=True, example="secret"
     )
     ssl_version: int = setting(
-        17, "17 is TLS 1.2 and newer, and so is 2; 5 is TLS 1.2 alone.", metavar="NUMBER", example="17"
+        17, "TLS 1.2 and newer is 17, and so is 2; TLS 1.2 alone is 5.", metavar="NUMBER", example="17"
     )
     ssl_cert_reqs: int = setting(
         0,

@@ -1,4 +1,4 @@
-"""A link, or the filter before it, for loops that look at a protocol's class (asyncio's), where uvloop looks at methods."""
+"""What stands before a link on loops that look at a protocol's class (asyncio's), where uvloop looks at its methods."""
 
 from __future__ import annotations
 
