@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+import trustme
 
 import portway
 from portway.testing import Raw, Response, serve
@@ -86,7 +88,7 @@ class Command:
             found = SERVING.search(self.err._text)
         assert found is not None
         self.url = found[1]
-        if self.url.startswith("http://"):
+        if self.url.startswith("http"):
             self.port = int(self.url.split(",")[0].rpartition(":")[2])
         return self
 
@@ -118,6 +120,137 @@ def portway_command(tmp_path: Path) -> Iterator[Portway]:
         for stream in (command.out, command.err):
             if stream is not None:
                 stream.all()
+
+
+# --- certificates ---
+
+
+class Authority:
+    """Issues certificates into files, and makes contexts for clients that believe in them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ca = trustme.CA()
+        self.file = str(folder / "ca.pem")
+        self.ca.cert_pem.write_to_path(self.file)
+        self._issued = 0
+
+    def pair(self, *names: str, into: Path | None = None, **rest: Any) -> dict[str, str]:
+        """The settings for a certificate of these names; `into` is the folder of files that are there already."""
+        self._issued += 1
+        folder = into or self.folder / str(self._issued)
+        folder.mkdir(exist_ok=True)
+        issued = self.ca.issue_cert(*names, **rest)
+        issued.private_key_pem.write_to_path(str(folder / "key.pem"))
+        (folder / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        return {"ssl_certfile": str(folder / "cert.pem"), "ssl_keyfile": str(folder / "key.pem")}
+
+    def context(self, client: dict[str, str] | None = None, newest: str = "TLSv1_3") -> ssl.SSLContext:
+        """For a client, which may have a certificate of its own."""
+        context = ssl.create_default_context(cafile=self.file)
+        context.maximum_version = ssl.TLSVersion[newest]
+        if client is not None:
+            context.load_cert_chain(client["ssl_certfile"], client["ssl_keyfile"])
+        return context
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def localhost(authority: Authority) -> dict[str, str]:
+    """The settings of a server for https."""
+    return authority.pair("localhost", "127.0.0.1", "::1")
+
+
+@pytest.fixture
+def another_authority(tmp_path: Path) -> Authority:
+    """In which nobody believes."""
+    folder = tmp_path / "another"
+    folder.mkdir()
+    return Authority(folder)
+
+
+class Sealed:
+    """A client of TLS that has its bytes in hand: what it writes waits in `out` until `flush`."""
+
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, name: str = "localhost") -> None:
+        self.socket = socket.create_connection((host, port), timeout=PATIENCE)
+        self.incoming, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.out, server_hostname=name)
+
+    def __enter__(self) -> "Sealed":
+        return self
+
+    def __exit__(self, *exit: object) -> None:
+        self.socket.close()
+
+    def flush(self, step: int = 1 << 20) -> None:
+        """Write what waits, in pieces of this size."""
+        data = self.out.read()
+        for at in range(0, len(data), step):
+            self.socket.sendall(data[at : at + step])
+
+    def shake(self, step: int = 1 << 20) -> "Sealed":
+        """The handshake; its bytes go out in pieces of this size."""
+        self._until(self.tls.do_handshake, step)
+        self.flush(step)
+        return self
+
+    def send(self, data: bytes, step: int = 1 << 20) -> None:
+        self.tls.write(data)
+        self.flush(step)
+
+    def read(self) -> bytes:
+        """Something; nothing after a close_notify."""
+        try:
+            return bytes(self._until(lambda: self.tls.read(65536)))
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def until(self, mark: bytes) -> bytes:
+        """Read up to where this stands at the end."""
+        found = b""
+        while not found.endswith(mark):
+            got = self.read()
+            assert got, found
+            found += got
+        return found
+
+    def goodbye(self) -> None:
+        """Send close_notify, and go on reading."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        self.flush()
+
+    def ended(self) -> bytes:
+        """Read to the end of the stream; what comes then beneath TLS."""
+        try:
+            while self.read():
+                pass
+        except EOFError:
+            return b"no close_notify"
+        self.socket.settimeout(PATIENCE)
+        return self.socket.recv(1)
+
+    def _until(self, call: Callable[[], Any], step: int = 1 << 20) -> Any:
+        while True:
+            try:
+                return call()
+            except ssl.SSLWantReadError:
+                self.flush(step)
+                data = self.socket.recv(65536)
+                if not data:
+                    raise EOFError from None
+                self.incoming.write(data)
+
+
+@pytest.fixture
+def sealed(authority: Authority) -> Callable[..., Sealed]:
+    """`with sealed(served) as client:` connects, and has not shaken hands; further arguments are the context's."""
+    return lambda served, **rest: Sealed(served.host, served.port, authority.context(**rest))
 
 
 # --- WebSockets, frame by frame ---

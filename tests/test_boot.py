@@ -217,6 +217,7 @@ def test_an_application_is_called_by_its_name(caplog: pytest.LogCaptureFixture, 
 
     class Up:
         urls = ("http://127.0.0.1:8000",)
+        redirects = ()
 
     boot.announce(Up(), served)  # type: ignore[arg-type]
     assert caplog.messages == [f"Serving {name} on http://127.0.0.1:8000 (press Ctrl+C to stop)"]

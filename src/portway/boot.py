@@ -9,10 +9,12 @@ import os
 import platform
 import signal
 import socket
+import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from importlib import metadata
 from types import FrameType
 from typing import Any, NoReturn
@@ -21,7 +23,7 @@ import portway
 from portway import _modes
 from portway.asgi.forwarded import Trust
 from portway.asgi.websocket import Manner
-from portway.config import Address, Fd, Peers, Settings, Unix, addresses, catalogue, check, parse_peers
+from portway.config import Address, Fd, Peers, Settings, Tcp, Unix, addresses, catalogue, check, parse_peers
 from portway.config.check import value
 from portway.errors import BindError, LifespanFailed, SettingsError
 from portway.hooks import Hooks, together
@@ -29,6 +31,7 @@ from portway.link.context import Deadlines
 from portway.observe import logs
 from portway.observe.access import AccessLog
 from portway.server import listen
+from portway.server.certs import Certificates, Demands, Pair
 from portway.server.serve import Plan, Service
 from portway.target import asgi2_to_asgi3, detect, locate
 from portway.types import ASGIApp
@@ -36,6 +39,9 @@ from portway.wire.http1.encode import Preamble
 from portway.wire.port import Limits
 
 log = logging.getLogger("portway")
+
+# Makes the context of TLS, of the settings and a function that makes the one which they describe.
+ContextFactory = Callable[[Settings, Callable[[], ssl.SSLContext]], ssl.SSLContext]
 
 # Exit codes: 1 and 3 are uvicorn's, 2 is click's for a wrong call (wrong settings, nothing to load), 130 is a
 # shell's for SIGINT.
@@ -46,6 +52,13 @@ INTERRUPTED = 130
 
 # For the clock, 0 is never; for a person who sets --timeout-keep-alive 0, it is now.
 AT_ONCE = 0.001
+
+# By uvicorn's `--ssl-version`.
+NEWEST: dict[int, ssl.TLSVersion] = {
+    ssl.PROTOCOL_TLS: ssl.TLSVersion.MAXIMUM_SUPPORTED,
+    ssl.PROTOCOL_TLS_SERVER: ssl.TLSVersion.MAXIMUM_SUPPORTED,
+    ssl.PROTOCOL_TLSv1_2: ssl.TLSVersion.TLSv1_2,
+}
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
@@ -62,13 +75,22 @@ class Server:
     takes care of both.
     """
 
-    def __init__(self, app: ASGIApp | Callable[..., Any] | str, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp | Callable[..., Any] | str,
+        settings: Settings | None = None,
+        *,
+        ssl_context_factory: ContextFactory | None = None,
+    ) -> None:
         """`app` is an application (ASGI 3 or 2) or a target such as "main:app".
+
+        `ssl_context_factory(settings, default)` returns the `ssl.SSLContext` to serve with, for all that settings
+        cannot say; `default()` is the one that they describe. It is called again when a certificate's file changes.
 
         Raises SettingsError for settings that cannot be used, LoadError for a target that cannot be loaded.
         """
-        self.settings = settled(settings, {})
-        self._service = Service(application(app, self.settings), plan(self.settings))
+        self.settings = settled(settings, {}, ssl_context_factory is not None)
+        self._service = Service(application(app, self.settings), plan(self.settings, ssl_context_factory))
         self._used = False
 
     @property
@@ -87,6 +109,11 @@ class Server:
         return tuple(self._service.urls)
 
     @property
+    def redirects(self) -> tuple[str, ...]:
+        """Where plain HTTP is led to https, once `serve` was called."""
+        return tuple(self._service.redirects)
+
+    @property
     def left(self) -> int:
         """How many requests did not end with the server, even when they were cancelled."""
         return self._service.left
@@ -100,7 +127,8 @@ class Server:
             raise RuntimeError("this server has served already; make another one")
         self._used = True
         try:
-            await self._service.serve(bind(self.settings), on_started)
+            bound = bind(addresses(self.settings))
+            await self._service.serve(bound, on_started, bind_redirects(self.settings, bound))
         finally:
             logs.flush()
 
@@ -112,15 +140,21 @@ class Server:
         self._service.stop(force)
 
 
-def run(app: ASGIApp | Callable[..., Any] | str, settings: Settings | None = None, **changes: Any) -> None:
+def run(
+    app: ASGIApp | Callable[..., Any] | str,
+    settings: Settings | None = None,
+    *,
+    ssl_context_factory: ContextFactory | None = None,
+    **changes: Any,
+) -> None:
     """Serve `app` until SIGTERM or SIGINT, in a loop of its own, and return when all is ended.
 
     `changes` are settings by name: `portway.run(app, port=8080, log_level="debug")`. Raises what
     `Server` and its `serve` raise.
     """
-    chosen = settled(settings, changes)
+    chosen = settled(settings, changes, ssl_context_factory is not None)
     prepare(chosen)
-    server = Server(app, chosen)
+    server = Server(app, chosen, ssl_context_factory=ssl_context_factory)
     with asyncio.Runner(loop_factory=loop_factory(chosen.loop)) as runner:
         stops = Stops(server, runner.get_loop())
         stops.listen()
@@ -229,8 +263,11 @@ class Stops:
 # --- settings to objects ---
 
 
-def settled(settings: Settings | None, changes: Mapping[str, object]) -> Settings:
-    """Settings with changes by name, each value as its field promises; SettingsError if it cannot be."""
+def settled(settings: Settings | None, changes: Mapping[str, object], secured: bool = False) -> Settings:
+    """Settings with changes by name, each value as its field promises; SettingsError if it cannot be.
+
+    `secured` is said if TLS has a context of its own.
+    """
     known = catalogue()
     for name in changes:
         if name not in known:
@@ -239,7 +276,7 @@ def settled(settings: Settings | None, changes: Mapping[str, object]) -> Setting
     given: dict[str, Any] = {**vars(settings or Settings()), **changes}
     values: dict[str, Any] = {name: value(known[name], raw, "default") for name, raw in given.items()}
     chosen = Settings(**values)
-    check(chosen)
+    check(chosen, secured=secured)
     return chosen
 
 
@@ -259,8 +296,11 @@ def application(app: Any, settings: Settings) -> ASGIApp:
     return asgi2_to_asgi3(app) if spoken == "asgi2" else app
 
 
-def plan(settings: Settings) -> Plan:
+def plan(settings: Settings, factory: ContextFactory | None = None) -> Plan:
+    server = b"portway" if settings.server_header else b""
     extra = b"".join(line.encode("latin-1") for line in header_lines(settings.header))
+    # RFC 6797 §7.2: not without TLS.
+    hsts = b"" if settings.hsts is None else b"\r\nstrict-transport-security: max-age=%d" % settings.hsts
     return Plan(
         limits=Limits(
             line=settings.limit_request_line,
@@ -275,10 +315,13 @@ def plan(settings: Settings) -> Plan:
             write=settings.timeout_response,
             ping=settings.ws_ping_interval,
             pong=settings.ws_ping_timeout,
+            handshake=settings.timeout_tls_handshake,
         ),
         websockets=manner(settings),
         hooks=hooks(settings),
-        preamble=Preamble(b"portway" if settings.server_header else b"", extra),
+        preamble=Preamble(server, extra + hsts),
+        redirects=Preamble(server, extra),
+        certificates=certificates(settings, factory),
         trust=trust(settings),
         dated=settings.date_header,
         root_path=settings.root_path.rstrip("/"),
@@ -291,6 +334,21 @@ def plan(settings: Settings) -> Plan:
         requests=settings.limit_max_requests or 0,
         cancel_on_disconnect=settings.cancel_on_disconnect,
     )
+
+
+def certificates(settings: Settings, factory: ContextFactory | None) -> Certificates | None:
+    if not settings.ssl_certfile and factory is None:
+        return None
+    keys = settings.ssl_keyfile or (None,) * len(settings.ssl_certfile)
+    demands = Demands(
+        password=settings.ssl_keyfile_password,
+        ca_certs=settings.ssl_ca_certs,
+        cert_reqs=ssl.VerifyMode(settings.ssl_cert_reqs),
+        ciphers=settings.ssl_ciphers,
+        newest=NEWEST[settings.ssl_version],
+    )
+    pairs = [Pair(certificate, key) for certificate, key in zip(settings.ssl_certfile, keys, strict=True)]
+    return Certificates(pairs, demands, None if factory is None else partial(factory, settings))
 
 
 def trust(settings: Settings) -> Trust | None:
@@ -319,17 +377,31 @@ def hooks(settings: Settings) -> Hooks:
     return together([AccessLog(settings.access_log_format)] if settings.access_log else [])
 
 
-def bind(settings: Settings) -> list[socket.socket]:
+def bind(wanted: Iterable[Address]) -> list[socket.socket]:
     """A bound socket for each address; all or none."""
     bound: list[socket.socket] = []
     try:
-        for address in addresses(settings):
+        for address in wanted:
             bound += bind_one(address)
     except BindError:
         for sock in bound:
             listen.close(sock)
         raise
     return bound
+
+
+def bind_redirects(settings: Settings, bound: list[socket.socket]) -> list[socket.socket]:
+    """The sockets that lead to https, on the hosts where that is spoken; if they cannot be had, all are closed."""
+    port = settings.redirect_http
+    if port is None:
+        return []
+    hosts = dict.fromkeys(each.host for each in addresses(settings) if isinstance(each, Tcp)) or [settings.host]
+    try:
+        return bind([Tcp(host, port) for host in hosts])
+    except BindError:
+        for sock in bound:
+            listen.close(sock)
+        raise
 
 
 def bind_one(address: Address) -> list[socket.socket]:
@@ -367,6 +439,8 @@ def ours() -> str:
 def announce(server: Server, app: Any) -> None:
     """What is served, and where."""
     what = app if isinstance(app, str) else getattr(app, "__qualname__", type(app).__qualname__)
+    if server.redirects:
+        log.info("Leading %s to https", ", ".join(server.redirects))
     log.info("Serving %s on %s (press Ctrl+C to stop)", what, ", ".join(server.urls))
 
 

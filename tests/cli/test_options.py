@@ -30,13 +30,15 @@ def settings_for(run: Run, *args: str, **env: str) -> Loaded:
 
 
 def test_every_setting_can_be_given_by_its_option(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "logging.toml").touch()
-    (tmp_path / ".env").touch()
+    for name in ("logging.toml", ".env", "cert.pem", "key.pem", "ca.pem"):
+        (tmp_path / name).touch()
     (tmp_path / "src").mkdir()
     for name, setting in catalogue().items():
         if name == "target":
             continue
         args = [setting.option] if setting.kind == "switch" else [setting.option, setting.example]
+        if setting.group == "TLS" and name != "ssl_certfile":
+            args += ["--ssl-certfile", "cert.pem"]
         assert settings_for(run, *args).origins[name] == setting.option
 
 
@@ -139,7 +141,18 @@ def test_help_is_in_sections(run: Run) -> None:
     lines = run("serve", "--help").stdout.splitlines()
     titles = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert titles == [
-        *("Application:", "Binding:", "HTTP:", "WebSocket:", "Limits:", "Timeouts:", "Logs:", "Process:", "Other:"),
+        *(
+            "Application:",
+            "Binding:",
+            "HTTP:",
+            "WebSocket:",
+            "TLS:",
+            "Limits:",
+            "Timeouts:",
+            "Logs:",
+            "Process:",
+            "Other:",
+        ),
     ]
 
 

@@ -113,7 +113,8 @@ def test_the_defaults_can_be_used() -> None:
 def test_the_example_of_every_setting_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("src").mkdir()
-    Path("logging.toml").touch()
+    for name in ("logging.toml", "cert.pem", "key.pem", "ca.pem"):
+        Path(name).touch()
     for setting in catalogue().values():
         if setting.kind != "switch":
             value(setting, setting.example, "default")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,6 +14,7 @@ from portway.hooks import Hooks
 from portway.link.clock import TICKS_A_SECOND, Clock
 from portway.link.context import Counts, Deadlines, Shared
 from portway.link.tcp import Link
+from portway.link.tls import Filter
 from portway.types import ASGIApp, Message, Receive, Scope, Send
 from portway.wire.http1.encode import Preamble
 from portway.wire.port import Limits
@@ -98,12 +100,12 @@ class Transport:
 class Stage:
     """A link of an application, its transport, and its clock."""
 
-    def __init__(self, app: ASGIApp, **seconds: float) -> None:
+    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None, **seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self.hand = Hand()
         self.clock = Clock(self.hand, Preamble(), False)  # type: ignore[arg-type]
         self.clock.start()
-        spans = {"idle": 75.0, "head": 10.0, "body": 30.0, "write": 20.0} | seconds
+        spans = {"idle": 75.0, "head": 10.0, "body": 30.0, "write": 20.0, "handshake": 10.0} | seconds
         self.counts = Counts()
         shared = Shared(
             app,
@@ -123,12 +125,18 @@ class Stage:
             websockets=Manner(max_size=1 << 20, max_queue=4, deflates=False, origins=()),
         )
         self.transport = Transport()
-        self.link = Link(shared)
+        self.link: Any = Link(shared) if tls is None else Filter(shared, tls, lambda alpn: Link(shared))
         self.link.connection_made(self.transport)
 
     async def feed(self, data: bytes) -> None:
         """Bytes come, and the application gets its turns."""
         self.link.data_received(data)
+        await self.turns()
+
+    async def read(self, data: bytes) -> None:
+        """The same for a link that has to give a buffer first."""
+        self.link.get_buffer(-1)[: len(data)] = data
+        self.link.buffer_updated(len(data))
         await self.turns()
 
     async def turns(self) -> None:
@@ -155,11 +163,11 @@ def hand() -> Hand:
 
 @pytest.fixture
 def play() -> Play:
-    """`play(app, scene, **deadlines)` runs `await scene(stage)` with a stage for the application."""
+    """`play(app, scene, **deadlines)` runs `await scene(stage)` with a stage for the application; `tls` is a context."""
 
-    def run(app: ASGIApp, scene: Callable[[Stage], Awaitable[None]], **seconds: float) -> None:
+    def run(app: ASGIApp, scene: Callable[[Stage], Awaitable[None]], **rest: Any) -> None:
         async def main() -> None:
-            stage = Stage(app, **seconds)
+            stage = Stage(app, **rest)
             await scene(stage)
             await stage.end()
 

@@ -12,6 +12,7 @@ import pytest
 
 import portway
 from portway.boot import bind, settled
+from portway.config import addresses
 from portway.errors import BindError
 from portway.server import listen
 from portway.testing import Raw, serve
@@ -130,7 +131,7 @@ def test_a_taken_port_is_a_bind_error_and_what_was_bound_before_is_free_again(ta
     path = tmp_path / "s"
     settings = settled(None, {"bind": (f"unix:{path}", f"127.0.0.1:{taken}")})
     with pytest.raises(BindError, match=f"127.0.0.1:{taken}: another program is listening there"):
-        bind(settings)
+        bind(addresses(settings))
     assert not path.exists()
 
 

@@ -17,3 +17,4 @@ cpdef dict websocket_scope(dict shared, Head head, dict state, list subprotocols
 cpdef str decode_path(bytes raw)
 
 cpdef dict extensions(Head head)
+cdef object _add_tls(dict found, dict tls)

@@ -13,22 +13,25 @@ PERCENT = 0x25
 ASGI = {"version": "3.0", "spec_version": "2.5"}
 EARLY_HINT: dict[str, dict[str, Any]] = {"http.response.early_hint": {}}
 EARLY_HINT_AND_TRAILERS: dict[str, dict[str, Any]] = {"http.response.early_hint": {}, "http.response.trailers": {}}
-NO_EXTENSIONS: dict[str, dict[str, Any]] = {}
+NONE: dict[str, dict[str, Any]] = {}
 
 
 def template(
-    scheme: str,
     client: tuple[str, int] | None,
     server: tuple[str, int | None] | None,
     root_path: str,
+    tls: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What the scopes of one connection have in common; `http_scope` copies it for each request."""
+    """What the scopes of one connection have in common; `http_scope` copies it for each request.
+
+    `tls` is the extension of that name (ASGI 53), or None without TLS.
+    """
     return {
         "type": "http",
         "asgi": ASGI,
         "http_version": "1.1",
         "method": "GET",
-        "scheme": scheme,
+        "scheme": "http" if tls is None else "https",
         "path": "/",
         "raw_path": b"/",
         "query_string": b"",
@@ -36,7 +39,7 @@ def template(
         "headers": None,
         "client": client,
         "server": server,
-        "extensions": NO_EXTENSIONS,
+        "extensions": NONE if tls is None else {"tls": tls},
     }
 
 
@@ -58,6 +61,8 @@ def http_scope(shared: dict[str, Any], head: Head, state: dict[str, Any] | None)
     scope["query_string"] = head.query
     scope["headers"] = head.headers
     scope["extensions"] = extensions(head)
+    if shared["extensions"]:
+        _add_tls(scope["extensions"], shared["extensions"]["tls"])
     if state is not None:
         scope["state"] = state.copy()
     return scope
@@ -73,7 +78,16 @@ def websocket_scope(
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = subprotocols
     scope["extensions"] = {"websocket.http.response": {}}
+    if shared["extensions"]:
+        _add_tls(scope["extensions"], shared["extensions"]["tls"])
     return scope
+
+
+def _add_tls(found: dict[str, Any], tls: dict[str, Any]) -> None:
+    """ASGI 53."""
+    tls = tls.copy()
+    tls["client_cert_chain"] = tls["client_cert_chain"].copy()
+    found["tls"] = tls
 
 
 def decode_path(raw: bytes) -> str:

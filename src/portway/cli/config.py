@@ -11,6 +11,8 @@ import click
 from portway.cli.options import SettingsCommand, loaded
 from portway.config import Loaded, catalogue
 
+HIDDEN = "***"
+
 
 @click.command(
     cls=SettingsCommand,
@@ -25,14 +27,24 @@ def config(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
 
 def _json(found: Loaded) -> str:
     values = asdict(found.settings)
+    values |= dict.fromkeys(_secrets(found), HIDDEN)
     origins = found.origins
     return json.dumps({name: {"value": values[name], "origin": origins[name]} for name in catalogue()}, indent=2)
 
 
 def _table(found: Loaded) -> str:
-    rows = [(name, _shown(getattr(found.settings, name)), found.origins[name]) for name in catalogue()]
+    secrets = _secrets(found)
+    rows = [
+        (name, HIDDEN if name in secrets else _shown(getattr(found.settings, name)), found.origins[name])
+        for name in catalogue()
+    ]
     wide, wider = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(f"{name:{wide}}  {value:{wider}}  {origin}" for name, value, origin in rows)
+
+
+def _secrets(found: Loaded) -> list[str]:
+    """What is set and not for the eyes of whoever looks at the screen."""
+    return [name for name, each in catalogue().items() if each.facts.secret and getattr(found.settings, name)]
 
 
 def _shown(value: object) -> str:

@@ -28,13 +28,6 @@ ABSENT_OPTIONS = (
     "--reload-delay",
     "--http",
     "--h11-max-incomplete-event-size",
-    "--ssl-keyfile",
-    "--ssl-certfile",
-    "--ssl-keyfile-password",
-    "--ssl-version",
-    "--ssl-cert-reqs",
-    "--ssl-ca-certs",
-    "--ssl-ciphers",
     "--limit-max-requests-jitter",
     "--timeout-worker-healthcheck",
 )

@@ -5,6 +5,7 @@ from portway.config.check import addresses, check
 from portway.config.load import Loaded, load
 from portway.config.settings import (
     HTTP,
+    TLS,
     Application,
     Binding,
     Limits,
@@ -18,6 +19,7 @@ from portway.config.settings import (
 
 __all__ = [
     "HTTP",
+    "TLS",
     "Address",
     "Application",
     "Binding",

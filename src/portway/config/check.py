@@ -28,12 +28,15 @@ LARGEST = 2**53  # beyond it a float is not exact, and a product of two leaves 6
 Origins = Mapping[str, str]
 
 
-def check(settings: Settings, origins: Origins | None = None) -> None:
-    """Raise SettingsError for the first setting that cannot be used; `origins` name their places."""
+def check(settings: Settings, origins: Origins | None = None, secured: bool = False) -> None:
+    """Raise SettingsError for the first setting that cannot be used; `origins` name their places.
+
+    `secured` says that there is TLS even without a certificate in the settings.
+    """
     origins = origins or {}
     for name, setting in catalogue().items():
         value(setting, getattr(settings, name), origins.get(name, "default"))
-    for rule in RULES:
+    for rule in RULES if secured else (*RULES, *RULES_OF_TLS):
         rule(settings, origins)
 
 
@@ -192,6 +195,24 @@ def _log_config(text: str) -> None:
         raise ValueError(f"there is no file {str(path.absolute())!r}; write the path of one")
 
 
+def _file(text: str) -> None:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError(f"there is no file {str(path.absolute())!r}; write the path of one")
+
+
+# ssl.PROTOCOL_TLS, PROTOCOL_TLSv1_2, PROTOCOL_TLS_SERVER; and those below what is safe (RFC 8996).
+SSL_VERSIONS = frozenset({2, 5, 17})
+OLD_SSL_VERSIONS = frozenset({0, 1, 3, 4})
+
+
+def _ssl_version(number: int) -> None:
+    if number in OLD_SSL_VERSIONS:
+        raise ValueError(f"{number} is older than TLS 1.2 and not safe; write 17, or leave it out")
+    if number not in SSL_VERSIONS:
+        raise ValueError(f"{number} is no protocol of a server; write 17, or leave it out")
+
+
 # RFC 6454 §6.2, or the `null` of a page that has none, such as a file.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://[^/?#@\s]+|null", re.IGNORECASE)
 
@@ -211,6 +232,10 @@ SYNTAX: dict[str, Callable[..., None]] = {
     "header": _parsed_by(parse_header),
     "forwarded_allow_ips": _parsed_by(parse_peers),
     "log_config": _log_config,
+    "ssl_certfile": _file,
+    "ssl_keyfile": _file,
+    "ssl_ca_certs": _file,
+    "ssl_version": _ssl_version,
 }
 
 
@@ -242,7 +267,43 @@ def _one_process(settings: Settings, origins: Origins) -> None:
         )
 
 
-RULES: tuple[Callable[[Settings, Origins], None], ...] = (_bind_stands_alone, _one_socket, _one_process)
+def _a_key_each(settings: Settings, origins: Origins) -> None:
+    certificates, keys = len(settings.ssl_certfile), len(settings.ssl_keyfile)
+    if keys and not certificates:
+        raise SettingsError(f"{_place('ssl_keyfile', origins)}: a key without a certificate; add --ssl-certfile")
+    if keys and keys != certificates:
+        raise SettingsError(
+            f"{_place('ssl_keyfile', origins)}: {certificates} certificates and {keys} keys; "
+            "write one key for each certificate, or none if each file holds both"
+        )
+
+
+def _two_ports(settings: Settings, origins: Origins) -> None:
+    port = settings.redirect_http
+    if port and port in [each.port for each in addresses(settings) if isinstance(each, Tcp)]:
+        raise SettingsError(
+            f"{_place('redirect_http', origins)}: https is spoken on port {port}; write another one, for example 80"
+        )
+
+
+def _only_with_tls(settings: Settings, origins: Origins) -> None:
+    names = [name for name, setting in catalogue().items() if setting.group == "TLS"]
+    given = [name for name in names if getattr(settings, name) != catalogue()[name].default]
+    if given and not settings.ssl_certfile:
+        raise SettingsError(f"{_place(given[0], origins)}: this needs TLS; add --ssl-certfile and --ssl-keyfile")
+
+
+def _authorities(settings: Settings, origins: Origins) -> None:
+    if settings.ssl_cert_reqs and settings.ssl_ca_certs is None:
+        raise SettingsError(
+            f"{_place('ssl_cert_reqs', origins)}: no certificate of a client could be believed; "
+            "add --ssl-ca-certs with the authorities that they are of"
+        )
+
+
+Rules = tuple[Callable[[Settings, Origins], None], ...]
+RULES: Rules = (_bind_stands_alone, _one_socket, _one_process, _a_key_each, _two_ports)
+RULES_OF_TLS: Rules = (_only_with_tls, _authorities)
 
 
 def _given(settings: Settings, name: str, origins: Origins) -> bool:

@@ -41,6 +41,7 @@ class Facts:
     least: float | None = None
     most: float | None = None
     empty: bool = False  # an empty text means something
+    secret: bool = False  # never shown
     split: str = ""  # what separates the values of a list in a variable: a regular expression
     example: str = ""  # shown when a value is refused; the default if there is none
 
@@ -56,6 +57,7 @@ def setting(
     least: float | None = None,
     most: float | None = None,
     empty: bool = False,
+    secret: bool = False,
     split: str = "",
     example: str = "",
 ) -> T:
@@ -69,10 +71,11 @@ def setting(
         least=least,
         most=most,
         empty=empty,
+        secret=secret,
         split=split,
         example=example,
     )
-    return field(default=default, metadata={"facts": facts})
+    return field(default=default, repr=not secret, metadata={"facts": facts})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +205,64 @@ class WebSocket(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TLS(Group):
+    """As uvicorn has them, with its numbers of Python's `ssl`; what is more comes after them."""
+
+    ssl_certfile: tuple[str, ...] = setting(
+        (),
+        "Speak TLS with the certificate (and its chain) in this PEM file; may be repeated: a client gets the one for "
+        "the name it asks for, or else the first. Separated by commas in the variable.",
+        metavar="FILE",
+        split=r"[,\r\n]+",
+        example="cert.pem",
+    )
+    ssl_keyfile: tuple[str, ...] = setting(
+        (),
+        "The key of each certificate, in the same order; left out, each stands with its certificate.",
+        metavar="FILE",
+        split=r"[,\r\n]+",
+        example="key.pem",
+    )
+    ssl_keyfile_password: str | None = setting(
+        None, "The password of the keys.", metavar="TEXT", secret=True, example="secret"
+    )
+    ssl_version: int = setting(
+        17, "TLS 1.2 and newer is 17, and so is 2; TLS 1.2 alone is 5.", metavar="NUMBER", example="17"
+    )
+    ssl_cert_reqs: int = setting(
+        0,
+        "Ask clients for a certificate: 0 no, 1 let them in without one, too, 2 do not.",
+        metavar="NUMBER",
+        least=0,
+        most=2,
+    )
+    ssl_ca_certs: str | None = setting(
+        None, "The authorities, in PEM, that certificates of clients must be of.", metavar="FILE", example="ca.pem"
+    )
+    ssl_ciphers: str | None = setting(
+        None,
+        "The ciphers of TLS 1.2, as OpenSSL writes them; otherwise those that Python finds safe.",
+        metavar="LIST",
+        example="ECDHE+AESGCM",
+    )
+    redirect_http: int | None = setting(
+        None,
+        "Listen on this port, too, without TLS, and lead whoever comes there to https.",
+        metavar="PORT",
+        least=0,
+        most=65535,
+        example="80",
+    )
+    hsts: int | None = setting(
+        None,
+        "Tell browsers to use https alone for so long (Strict-Transport-Security); 0 lets them forget it.",
+        metavar="SECONDS",
+        least=0,
+        example="31536000",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limits(Group):
     limit_concurrency: int | None = setting(
         None, "Answer 503 beyond this many requests at once.", metavar="NUMBER", least=1, example="1000"
@@ -235,6 +296,7 @@ class Timeouts(Group):
     timeout_keep_alive: float = setting(
         75, "Close a connection that has been idle for this long.", metavar="SECONDS", least=0
     )
+    timeout_tls_handshake: float = setting(10, "For the whole handshake of TLS.", metavar="SECONDS", least=0.1)
     timeout_request_head: float = setting(
         10,
         "For a request's line and headers, from the first byte.",
@@ -274,7 +336,7 @@ class Process(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Application, Binding, HTTP, WebSocket, Limits, Timeouts, Logs, Process):
+class Settings(Application, Binding, HTTP, WebSocket, TLS, Limits, Timeouts, Logs, Process):
     """All settings, flat. `config.check` says whether they can be used."""
 
     def part(self, group: type[G]) -> G:
@@ -282,7 +344,7 @@ class Settings(Application, Binding, HTTP, WebSocket, Limits, Timeouts, Logs, Pr
         return group(**{each.name: getattr(self, each.name) for each in fields(group)})
 
 
-GROUPS: tuple[type[Group], ...] = (Application, Binding, HTTP, WebSocket, Limits, Timeouts, Logs, Process)
+GROUPS: tuple[type[Group], ...] = (Application, Binding, HTTP, WebSocket, TLS, Limits, Timeouts, Logs, Process)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Clock:
     def __init__(self, loop: asyncio.AbstractEventLoop, preamble: Preamble, dated: bool) -> None:
         self.now = 1
         self._loop = loop
-        self._preamble = preamble
+        self._preambles = [preamble]
         self._dated = dated
         self._date = ""
         self._began = 0.0
@@ -54,6 +54,11 @@ class Clock:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+    def date(self, preamble: Preamble) -> None:
+        """Renew this one, too."""
+        self._preambles.append(preamble)
+        preamble.renew(self._date.encode())
 
     def put(self, timed: Timed, tick: int) -> None:
         """Ask `timed` at this tick, or at the next one if that is over."""
@@ -98,4 +103,5 @@ class Clock:
             if date == self._date:
                 return
             self._date = date
-        self._preamble.renew(self._date.encode())
+        for preamble in self._preambles:
+            preamble.renew(self._date.encode())

@@ -18,6 +18,7 @@ cdef class Deadlines:
     cdef readonly Py_ssize_t ping
     cdef readonly Py_ssize_t pong
     cdef readonly Py_ssize_t close
+    cdef readonly Py_ssize_t handshake
 
 
 @cython.final
@@ -27,6 +28,8 @@ cdef class Counts:
     cdef public Py_ssize_t requests
     cdef readonly object on_request
     cdef public object on_last_link
+
+    cpdef object forget(self, object link)
 
 
 @cython.final
@@ -49,6 +52,7 @@ cdef class Shared:
     cdef readonly bint gathers
     cdef readonly bytearray buffer
     cdef readonly object view
+    cdef readonly object sealed
     cdef readonly object refusals
     cdef readonly Outbox outbox
     cdef readonly Manner websockets

@@ -21,11 +21,15 @@ from portway.wire.port import Limits
 
 if TYPE_CHECKING:
     from portway.link.tcp import Link
+    from portway.link.tls import Filter
 
 
 # What is read at once, at most: of a request, which may have to be held, and of a tunnel.
 READ_MOST = 64 * 1024
 TUNNEL_READ_MOST = 256 * 1024
+
+# The same of what TLS has sealed.
+SEALED_READ_MOST = 64 * 1024
 
 # For a peer to answer our close, in seconds; the library `websockets` has as much.
 CLOSE = 10.0
@@ -34,7 +38,7 @@ CLOSE = 10.0
 class Deadlines:
     """How long a connection may wait, in ticks of the clock; 0 is for ever."""
 
-    __slots__ = ("body", "close", "head", "idle", "linger", "ping", "pong", "write")
+    __slots__ = ("body", "close", "handshake", "head", "idle", "linger", "ping", "pong", "write")
 
     def __init__(
         self,
@@ -47,9 +51,10 @@ class Deadlines:
         ping: float = 0.0,
         pong: float = 0.0,
         close: float = CLOSE,
+        handshake: float = 0.0,
     ) -> None:
         """All in seconds. `ping` is the silence after which a WebSocket's peer is asked whether it is there,
-        `pong` how long it may take to answer, `close` to answer a close.
+        `pong` how long it may take to answer, `close` to answer a close, `handshake` for all of TLS' handshake.
         """
         self.idle = ticks(idle)
         self.head = ticks(head)
@@ -59,6 +64,7 @@ class Deadlines:
         self.ping = ticks(ping)
         self.pong = ticks(pong)
         self.close = ticks(close)
+        self.handshake = ticks(handshake)
 
 
 class Counts:
@@ -71,11 +77,17 @@ class Counts:
     __slots__ = ("links", "on_last_link", "on_request", "requests", "running")
 
     def __init__(self, on_request: Callable[[int], None] | None = None) -> None:
-        self.links: set[Link] = set()
+        self.links: set[Link | Filter] = set()
         self.running: set[Cycle | WebSocket] = set()
         self.requests = 0
         self.on_request = on_request
         self.on_last_link: Callable[[], object] | None = None
+
+    def forget(self, link: Link | Filter) -> None:
+        """It is gone, or another one has its place."""
+        self.links.discard(link)
+        if not self.links and self.on_last_link is not None:
+            self.on_last_link()
 
 
 class Shared:
@@ -85,13 +97,13 @@ class Shared:
     number of requests under way beyond which 503 is answered, or 0; `starter` begins the Tasks of requests;
     `websockets` is how they are spoken, if at all; `gathers` says that the loop's transports write several
     pieces well. All connections read into `buffer`, most into `view`, its first part; what is read is copied out at
-    once. Other loops, in other threads, have their own.
+    once; what TLS has yet to open comes into `sealed`. Other loops, in other threads, have their own.
     """
 
     __slots__ = (
         "app", "buffer", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "gathers",
-        "hooks", "limits", "loop", "outbox", "preamble", "refusals", "root_path", "starter", "state", "trust", "view",
-        "websockets",
+        "hooks", "limits", "loop", "outbox", "preamble", "refusals", "root_path", "sealed", "starter", "state", "trust",
+        "view", "websockets",
     )  # fmt: skip
 
     def __init__(
@@ -135,3 +147,4 @@ class Shared:
         self.refusals = Refusals(clock)
         self.buffer = bytearray(TUNNEL_READ_MOST)
         self.view = memoryview(self.buffer)[:READ_MOST]
+        self.sealed = memoryview(bytearray(SEALED_READ_MOST))

@@ -1,4 +1,4 @@
-"""A link for event loops that look at a protocol's class (asyncio's own), where uvloop looks at its methods."""
+"""What stands before a link on loops that look at a protocol's class (asyncio's), where uvloop looks at its methods."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 from typing import Any
 
 from portway.link.tcp import Link
+from portway.link.tls import Filter
 
 
 class Buffered(asyncio.BufferedProtocol):
-    """An asyncio.BufferedProtocol that passes each call on to a link."""
+    """An asyncio.BufferedProtocol that passes each call on."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link | Filter) -> None:
         self.connection_made: Any = link.connection_made
         self.get_buffer: Any = link.get_buffer
         self.buffer_updated: Any = link.buffer_updated

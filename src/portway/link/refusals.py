@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from portway.link.clock import TICKS_A_SECOND, Clock
+from portway.link.peers import name_of
 from portway.wire.faults import ProtocolFault
 
 log = logging.getLogger("portway")
@@ -27,6 +28,15 @@ class Refusals:
 
     def say(self, peer: tuple[str, int | None] | None, code: int, why: str) -> None:
         """The same in words, which must hold nothing of the peer's; `code` is a status or a close code."""
+        if self._allowed():
+            log.warning("%s: refused with %d: %s", name_of(peer), code, why)
+
+    def mention(self, peer: tuple[str, int | None] | None, why: str) -> None:
+        """What happens to every server on the internet, many times a day: the same, and no warning."""
+        if self._allowed():
+            log.info("%s: %s", name_of(peer), why)
+
+    def _allowed(self) -> bool:
         second = self._clock.now // TICKS_A_SECOND
         if second != self._second:
             if self._untold:
@@ -35,7 +45,6 @@ class Refusals:
             self._told = self._untold = 0
         if self._told >= LINES_A_SECOND:
             self._untold += 1
-            return
+            return False
         self._told += 1
-        name = f"{peer[0]}:{peer[1]}" if peer is not None else "a client on a Unix socket"
-        log.warning("%s: refused with %d: %s", name, code, why)
+        return True

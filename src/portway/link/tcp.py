@@ -76,7 +76,7 @@ class Link(Flow):
         server = server_of(transport.get_extra_info("sockname"))
         self.peer = client
         self._trusted = shared.trust is not None and shared.trust.believes(client[0] if client else None)
-        self._scope = scope.template("http", client, server, shared.root_path)
+        self._scope = scope.template(client, server, shared.root_path, transport.get_extra_info("tls"))
         shared.counts.links.add(self)
         self._wait(waits.FOR_HEAD)
 
@@ -165,10 +165,7 @@ class Link(Flow):
 
     def connection_lost(self, error: Exception | None) -> None:
         shared = self._shared
-        counts = shared.counts
-        counts.links.discard(self)
-        if not counts.links and counts.on_last_link is not None:
-            counts.on_last_link()
+        shared.counts.forget(self)
         self._end_time()
         socket = self._socket
         self._socket = self._tunnel = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from types import TracebackType
 
 PATIENCE = 10.0
@@ -30,10 +31,27 @@ class Response:
 
 
 class Raw:
-    """A blocking TCP connection; waits at most PATIENCE seconds for anything."""
+    """A blocking TCP connection; waits at most PATIENCE seconds for anything.
 
-    def __init__(self, host: str, port: int, patience: float = PATIENCE) -> None:
+    With a context it speaks TLS, and asks for the certificate of `name`.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        patience: float = PATIENCE,
+        *,
+        tls: ssl.SSLContext | None = None,
+        name: str = "localhost",
+    ) -> None:
         self.socket = socket.create_connection((host, port), timeout=patience)
+        if tls is not None:
+            try:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=name)
+            except BaseException:
+                self.socket.close()
+                raise
         self._kept = b""
 
     def __enter__(self) -> Raw:

@@ -37,12 +37,12 @@ class serve:
     and ends when it has ended; what kept it from starting is raised.
     """
 
-    def __init__(self, app: Any, **settings: Any) -> None:
+    def __init__(self, app: Any, *, ssl_context_factory: Any = None, **settings: Any) -> None:
         from portway.boot import Server, loop_factory, settled
 
         port = {} if settings.keys() & {"bind", "fd", "uds"} else {"port": 0}
-        chosen = settled(None, DEFAULTS | port | settings)
-        self.server = Server(app, chosen)
+        chosen = settled(None, DEFAULTS | port | settings, ssl_context_factory is not None)
+        self.server = Server(app, chosen, ssl_context_factory=ssl_context_factory)
         self._loop_factory = loop_factory(chosen.loop)
         self._thread: threading.Thread | None = None
         self._task: asyncio.Task[None] | None = None

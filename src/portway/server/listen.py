@@ -175,13 +175,13 @@ def begin(sock: socket.socket, backlog: int) -> None:
         raise BindError(why(url(sock).removeprefix("http://"), error)) from None
 
 
-def url(sock: socket.socket) -> str:
+def url(sock: socket.socket, scheme: str = "http") -> str:
     """How a person reaches it."""
     name = sock.getsockname()
     if not isinstance(name, tuple):
         return f"unix:{os.fsdecode(name)}"
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
-    return f"http://{host}:{name[1]}"
+    return f"{scheme}://{host}:{name[1]}"
 
 
 def close(sock: socket.socket) -> None:

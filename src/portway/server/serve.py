@@ -27,7 +27,10 @@ from portway.link.clock import Clock
 from portway.link.context import Counts, Deadlines, Shared
 from portway.link.plain import Buffered
 from portway.link.tcp import Link
+from portway.link.tls import Filter
 from portway.server import listen
+from portway.server.certs import Certificates
+from portway.server.redirect import HTTPS, Redirect
 from portway.types import ASGIApp
 from portway.wire.http1.encode import Preamble
 from portway.wire.port import Limits
@@ -42,7 +45,7 @@ CANCELLED = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a server serves; all times in seconds."""
+    """How a server serves; all times in seconds. `redirects` is what those responses begin with that lead to https."""
 
     limits: Limits
     deadlines: Deadlines
@@ -60,20 +63,25 @@ class Plan:
     concurrency: int
     requests: int
     cancel_on_disconnect: bool
+    certificates: Certificates | None = None
+    redirects: Preamble | None = None
 
 
 class Service:
     """One application on one event loop. `serve` is called once.
 
-    `urls` are where it listens, `left` the requests that did not end, even when they were cancelled.
+    `urls` are where it listens, `redirects` where it leads to them; `left` are the requests that did not end, even
+    when they were cancelled.
     """
 
     def __init__(self, app: ASGIApp, plan: Plan) -> None:
         self.started = False
         self.sockets: list[socket.socket] = []
         self.urls: list[str] = []
+        self.redirects: list[str] = []
         self._app = app
         self._plan = plan
+        self._plain: list[socket.socket] = []
         self._counts = Counts(self._count if plan.requests else None)
         self._stopping = asyncio.Event()
         self._stop_asked = False
@@ -85,15 +93,22 @@ class Service:
     def left(self) -> int:
         return len(self._counts.running)
 
-    async def serve(self, sockets: Sequence[socket.socket], on_started: Callable[[], None] | None = None) -> None:
-        """Serve on bound sockets, which are closed in the end, until `stop`.
+    async def serve(
+        self,
+        sockets: Sequence[socket.socket],
+        on_started: Callable[[], None] | None = None,
+        plain: Sequence[socket.socket] = (),
+    ) -> None:
+        """Serve on bound sockets, which are closed in the end, until `stop`; on the `plain` ones lead to https.
 
         Raises LifespanFailed if the application cannot start, BindError if somebody else began to listen
         meanwhile. If this is cancelled, there is no grace.
         """
         self._loop = asyncio.get_running_loop()
         self.sockets = list(sockets)
-        self.urls = [listen.url(sock) for sock in sockets]
+        self._plain = list(plain)
+        self.urls = [listen.url(sock, "https" if self._plan.certificates else "http") for sock in sockets]
+        self.redirects = [listen.url(sock) for sock in plain]
         clock = Clock(self._loop, self._plan.preamble, self._plan.dated)
         clock.start()
         try:
@@ -101,7 +116,7 @@ class Service:
                 await self._live(clock, on_started)
         finally:
             clock.stop()
-            for sock in self.sockets:
+            for sock in [*self.sockets, *self._plain]:
                 listen.close(sock)
 
     def stop(self, force: bool = False) -> None:
@@ -133,7 +148,7 @@ class Service:
         servers: list[asyncio.Server] = []
         try:
             if not self._stopping.is_set():
-                await self._listen(servers, self._shared(clock, lifespan))
+                await self._open(servers, self._shared(clock, lifespan))
                 self.started = True
                 if on_started is not None:
                     on_started()
@@ -143,6 +158,8 @@ class Service:
             raise
         finally:
             self.started = False
+            if plan.certificates is not None:
+                plan.certificates.stop()
             await self._drain(servers)
             await self._end(lifespan)
 
@@ -167,38 +184,82 @@ class Service:
 
     def _shared(self, clock: Clock, lifespan: Lifespan) -> Shared:
         plan = self._plan
-        assert self._loop is not None
-        return Shared(
+        return self._share(
             self._app,
-            self._loop,
             clock=clock,
             preamble=plan.preamble,
-            limits=plan.limits,
-            deadlines=plan.deadlines,
-            hooks=plan.hooks,
-            counts=self._counts,
             context=lifespan.context,
             state=lifespan.state,
             root_path=plan.root_path,
             trust=plan.trust,
-            concurrency=plan.concurrency,
-            cancel_on_disconnect=plan.cancel_on_disconnect,
             websockets=plan.websockets,
         )
 
-    async def _listen(self, servers: list[asyncio.Server], shared: Shared) -> None:
-        loop = shared.loop
+    def _share(self, app: ASGIApp, **rest: Any) -> Shared:
+        plan = self._plan
+        assert self._loop is not None
+        return Shared(
+            app,
+            self._loop,
+            limits=plan.limits,
+            deadlines=plan.deadlines,
+            hooks=plan.hooks,
+            counts=self._counts,
+            concurrency=plan.concurrency,
+            cancel_on_disconnect=plan.cancel_on_disconnect,
+            **rest,
+        )
+
+    async def _open(self, servers: list[asyncio.Server], shared: Shared) -> None:
+        """Let them in."""
+        certificates = self._plan.certificates
+        if certificates is None:
+            await self._listen(servers, self.sockets, shared.loop, lambda: Link(shared))
+            return
+
+        def choose(alpn: str | None) -> Link:
+            return Link(shared)
+
+        certificates.watch(shared.loop)
+        await self._listen(servers, self.sockets, shared.loop, lambda: Filter(shared, certificates.context, choose))
+        if self._plain:
+            leading = self._leading(shared)
+            await self._listen(servers, self._plain, shared.loop, lambda: Link(leading))
+
+    def _leading(self, shared: Shared) -> Shared:
+        """What the connections share that are led to https."""
+        names = [sock.getsockname() for sock in self.sockets]
+        preamble = self._plan.redirects
+        assert preamble is not None
+        shared.clock.date(preamble)
+        return self._share(
+            Redirect(next((name[1] for name in names if isinstance(name, tuple)), HTTPS)),
+            clock=shared.clock,
+            preamble=preamble,
+            context=shared.context,
+            state=None,
+            root_path="",
+            trust=None,
+        )
+
+    async def _listen(
+        self,
+        servers: list[asyncio.Server],
+        sockets: list[socket.socket],
+        loop: asyncio.AbstractEventLoop,
+        make: Callable[[], Link | Filter],
+    ) -> None:
         # uvloop asks a protocol for its methods; asyncio for its class.
         by_methods = type(loop).__module__.partition(".")[0] == "uvloop"
 
         def link() -> Any:
-            return Link(shared) if by_methods else Buffered(Link(shared))
+            return make() if by_methods else Buffered(make())
 
         # The file of a Unix socket is removed by who made it, which the loop cannot know.
         known = inspect.signature(loop.create_unix_server).parameters
         kept: dict[str, Any] = {"cleanup_socket": False} if "cleanup_socket" in known else {}
         backlog = self._plan.backlog
-        for sock in self.sockets:
+        for sock in sockets:
             listen.begin(sock, backlog)
             if sock.family == getattr(socket, "AF_UNIX", None):
                 server = await loop.create_unix_server(link, sock=sock, backlog=backlog, **kept)
