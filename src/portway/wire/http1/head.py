@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from portway.wire import fields, grammar, methods, scan
 from portway.wire.events import Head
-from portway.wire.faults import ProtocolFault
+from portway.wire.faults import Preface, ProtocolFault
 from portway.wire.port import Limits
 
 TAB = 0x09
@@ -245,7 +245,7 @@ def is_old(data: bytes, at: int) -> bool:
         raise bad_version(data[at : at + 16])
     if match[1] != b"1":
         if data.startswith(b"PRI * HTTP/2.0"):
-            raise ProtocolFault("HTTP/2 is not spoken on this port", 505)
+            raise Preface()
         raise ProtocolFault("this server speaks HTTP/1.1 and HTTP/1.0", 505)
     return match[2] == b"0"
 

@@ -13,6 +13,7 @@ from portway.wire.port cimport Limits
 
 cdef int BLOCK_SHARE
 cdef Py_ssize_t REMEMBERED_MOST
+cdef Py_ssize_t EVENTS_MOST
 cdef Py_ssize_t OVERHEAD
 
 
@@ -31,6 +32,7 @@ cdef class Codec(Control):
     cdef bytes _last_block
     cdef Py_ssize_t _last_changes
     cdef Limits _limits
+    cdef bint _unread
     cdef readonly Py_ssize_t requests
 
     @cython.locals(
@@ -39,6 +41,7 @@ cdef class Codec(Control):
     )
     cpdef list receive(self, bytes data)
 
+    cpdef bint unread(self) except -1
     cpdef object eof(self)
     cpdef int waiting(self) except -1
     cpdef object fail(self, object fault)

@@ -28,6 +28,9 @@ BLOCK_SHARE = 4
 # A block that is not larger is remembered.
 REMEMBERED_MOST = 1024
 
+# What `receive` gives at once.
+EVENTS_MOST = 200
+
 # What an entry of a header list counts beside its octets (RFC 9113 §6.5.2).
 OVERHEAD = 32
 
@@ -37,7 +40,7 @@ class Codec(Control):
 
     __slots__ = (
         "_block", "_block_end", "_block_fault", "_block_left", "_block_most", "_block_stream", "_decoder", "_greeted",
-        "_kept", "_last", "_last_block", "_last_changes", "_limits", "requests",
+        "_kept", "_last", "_last_block", "_last_changes", "_limits", "_unread", "requests",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, preamble: Preamble, terms: Terms) -> None:
@@ -46,6 +49,7 @@ class Codec(Control):
         self._limits = limits
         self._decoder = Decoder(list_most)
         self._kept = b""
+        self._unread = False  # there are whole frames in what is kept
         self._greeted = False  # the preface has come
         self._block: list[bytes] = []  # of a header block that has not ended
         self._block_stream = 0
@@ -64,7 +68,10 @@ class Codec(Control):
     # --- theirs: bytes in, events out ---
 
     def receive(self, data: bytes) -> list[Event]:
-        """Take bytes of the peer; ConnectionFault if they end the connection."""
+        """Take bytes of the peer, or none to read on in what was kept; ConnectionFault if they end the connection.
+
+        Reading stops after a number of events, so that one peer does not take the whole turn: see `unread`.
+        """
         found: list[Event] = []
         if self._kept:
             data = self._kept + data
@@ -83,7 +90,11 @@ class Codec(Control):
             self._narrowed = 0
             self._glitches.spend(narrowed)
         view = data
+        self._unread = False
         while stop - at >= frames.HEAD_SIZE:
+            if len(found) >= EVENTS_MOST:
+                self._unread = True
+                break
             size = view[at] << 16 | view[at + 1] << 8 | view[at + 2]
             if size > self._terms.frame:
                 raise ConnectionFault("a frame is larger than may be sent here", faults.FRAME_SIZE_ERROR)
@@ -97,6 +108,10 @@ class Codec(Control):
             self._kept = data[at:]
         return found
 
+    def unread(self) -> bool:
+        """Whether `receive` may find something in what was kept."""
+        return self._unread
+
     def eof(self) -> None:
         """The peer will send nothing more."""
         self.leaving = True
@@ -106,9 +121,11 @@ class Codec(Control):
         """Which of the waits in `wire.waits` the connection is in."""
         if self.closing:
             return waits.FOR_END
-        if not self._welcomed or self._block_stream or self._kept:
+        if not self._welcomed or self._block_stream:
             return waits.FOR_HEAD
-        return waits.FOR_US if self.streams else waits.FOR_REQUEST
+        if self.streams:
+            return waits.FOR_US
+        return waits.FOR_HEAD if self._kept else waits.FOR_REQUEST
 
     def fail(self, fault: ProtocolFault) -> None:
         """Queue the good-bye that a fault deserves. Nothing more is read."""
@@ -311,6 +328,7 @@ class Codec(Control):
             stream.state = states.REMOTE
         else:
             stream.left = made.length
+        stream.mute = made.method == "HEAD"
         if made.priority:
             urgency, incremental = priority.read(made.priority)
             self._schedule.move(stream, urgency, incremental)

@@ -3,7 +3,6 @@ cimport cython
 from portway.wire cimport fields
 from portway.wire.fields cimport Outgoing
 from portway.wire.hpack.encode cimport Encoder
-from portway.wire.http1 cimport encode
 from portway.wire.http1.encode cimport Preamble
 from portway.wire.http2 cimport frames, states
 from portway.wire.http2.guards cimport Budget
@@ -46,7 +45,7 @@ cdef class Writer:
     cpdef list opened(self)
 
     @cython.locals(stream=Stream, mute=bint, last=bint, begin=list)
-    cpdef bint respond(self, Py_ssize_t number, int status, Outgoing outgoing, bytes body, bint end, str method) except -1
+    cpdef bint respond(self, Py_ssize_t number, int status, Outgoing outgoing, bytes body, bint end) except -1
 
     cpdef object inform(self, Py_ssize_t number, int status, Outgoing outgoing)
 

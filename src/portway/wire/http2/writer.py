@@ -9,7 +9,6 @@ from __future__ import annotations
 from portway.wire import fields
 from portway.wire.fields import Outgoing
 from portway.wire.hpack.encode import Encoder
-from portway.wire.http1 import encode
 from portway.wire.http1.encode import Preamble
 from portway.wire.http2 import faults, frames, states
 from portway.wire.http2.guards import Budget
@@ -90,12 +89,12 @@ class Writer:
 
     # --- what an application sends ---
 
-    def respond(self, number: int, status: int, outgoing: Outgoing, body: bytes, end: bool, method: str) -> bool:
+    def respond(self, number: int, status: int, outgoing: Outgoing, body: bytes, end: bool) -> bool:
         """Queue the final response's head and the first piece of its body; whether there is room for more."""
         stream = self.streams.get(number)
         if stream is None:
             return True
-        mute = encode.bodiless(status, method)
+        mute = stream.mute or status == 204 or status == 304
         if mute and status == 204:
             outgoing.drop_length()
         elif end and not mute and outgoing.length == fields.NO_LENGTH:
