@@ -22,7 +22,7 @@ from portway.wire.http2.settings import Terms
 from portway.wire.port import Limits
 
 if TYPE_CHECKING:
-    from portway.link.tcp import Link
+    from portway.link.requests import Requests
     from portway.link.tls import Filter
 
 
@@ -79,13 +79,13 @@ class Counts:
     __slots__ = ("links", "on_last_link", "on_request", "requests", "running")
 
     def __init__(self, on_request: Callable[[int], None] | None = None) -> None:
-        self.links: set[Link | Filter] = set()
+        self.links: set[Requests | Filter] = set()
         self.running: set[Cycle | WebSocket] = set()
         self.requests = 0
         self.on_request = on_request
         self.on_last_link: Callable[[], object] | None = None
 
-    def forget(self, link: Link | Filter) -> None:
+    def forget(self, link: Requests | Filter) -> None:
         """It is gone, or another one has its place."""
         self.links.discard(link)
         if not self.links and self.on_last_link is not None:
@@ -105,8 +105,8 @@ class Shared:
 
     __slots__ = (
         "app", "buffer", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "gathers",
-        "hooks", "limits", "loop", "outbox", "preamble", "protocol", "refusals", "root_path", "sealed", "starter", "state",
-        "terms", "trust", "view", "websockets",
+        "hooks", "limits", "loop", "outbox", "preamble", "protocol", "refusals", "root_path", "sealed", "starter",
+        "state", "terms", "trust", "view", "websockets",
     )  # fmt: skip
 
     def __init__(

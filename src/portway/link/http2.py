@@ -13,7 +13,6 @@ from portway.asgi.http import Cycle
 from portway.link import flow
 from portway.link.clock import TICKS_A_SECOND, ticks
 from portway.link.context import Shared
-
 from portway.link.requests import Requests
 from portway.link.tunnel import Tunnel
 from portway.wire import events, waits
@@ -48,6 +47,7 @@ class Http2Link(Requests):
 
     def __init__(self, shared: Shared) -> None:
         self._begin_requests(shared)
+        assert shared.terms is not None
         self._codec = Codec(shared.limits, shared.preamble, shared.terms)
         self._cycles: dict[int, Cycle] = {}  # those whose response is not complete
         self._tunnels: dict[int, Tunnel] = {}
