@@ -10,6 +10,8 @@ cdef int ENDED
 cdef Py_ssize_t RECORD_MOST
 cdef Py_ssize_t SEALED_MOST
 cdef Py_ssize_t RECORDS_TOGETHER
+cdef int ANSWERS_MOST
+cdef Py_ssize_t WRITE_MOST
 cdef int END
 cdef int HALF
 cdef int BROKEN
@@ -27,6 +29,7 @@ cdef class Filter(Deadline):
     cdef bint _paused
     cdef bint _left
     cdef bint _told
+    cdef int _answers
     cdef readonly int state
     cdef readonly object peer
 
@@ -47,6 +50,7 @@ cdef class Filter(Deadline):
     @cython.locals(got=Py_ssize_t)
     cdef Py_ssize_t _open_record(self, object room) except -3
 
+    cdef bint _answer(self) except -1
     cdef object _break_off(self, str why)
     cdef object _tell(self)
     cpdef object write(self, bytes data)

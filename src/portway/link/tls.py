@@ -35,6 +35,10 @@ SEALED_MOST = 17 * 1024
 # So many records are written together.
 RECORDS_TOGETHER = 64
 
+# Changes of keys without any data between them (BoringSSL allows as many), and what may wait to be written then.
+ANSWERS_MOST = 32
+WRITE_MOST = 64 * 1024
+
 # What is not the number of bytes in a record.
 END = 0
 HALF = -1
@@ -53,8 +57,8 @@ class Filter(Deadline):
     """One connection. `choose` makes the link for the protocol that was agreed on (ALPN), or for None."""
 
     __slots__ = (
-        "_choose", "_incoming", "_left", "_link", "_outgoing", "_paused", "_shared", "_tls", "_told", "_transport",
-        "peer", "state",
+        "_answers", "_choose", "_incoming", "_left", "_link", "_outgoing", "_paused", "_shared", "_tls", "_told",
+        "_transport", "peer", "state",
     )  # fmt: skip
 
     def __init__(self, shared: Shared, context: ssl.SSLContext, choose: Callable[[str | None], Any]) -> None:
@@ -68,6 +72,7 @@ class Filter(Deadline):
         self._transport: Any = None
         self._paused = False  # the link wants nothing now
         self._left = False  # the peer will send nothing more
+        self._answers = 0
         self._told = False  # and the link knows it
         self.state = WAITING
         self.peer: tuple[str, int | None] | None = None
@@ -209,11 +214,20 @@ class Filter(Deadline):
         except ssl.SSLError as error:
             self._break_off(reason(error))
             return BROKEN
-        if self._outgoing.pending:
-            # Only a renegotiation makes OpenSSL answer here: it has refused it, and the peer has no good in mind.
+        if got > 0:
+            self._answers = 0
+        return BROKEN if self._outgoing.pending and not self._answer() else got
+
+    def _answer(self) -> bool:
+        """OpenSSL has something to say to the peer, who asked for new keys (RFC 8446 §4.6.3) or to negotiate anew."""
+        self._answers += 1
+        if self._tls.version() == "TLSv1.2":
             self._break_off("renegotiation is refused")
-            return BROKEN
-        return got
+        elif self._answers > ANSWERS_MOST or self._transport.get_write_buffer_size() > WRITE_MOST:
+            self._break_off("the peer asks for new keys again and again")
+        else:
+            self._push()
+        return self.state == OPEN
 
     def _break_off(self, why: str) -> None:
         self._shared.refusals.mention(self.peer, "TLS ended: " + why)
