@@ -327,8 +327,7 @@ def test_what_cannot_be_used_is_named(
     file = tmp_path / "file.pem"
     file.write_text(text)
     with pytest.raises(SettingsError, match=message):
-        with serve(app, **localhost | {changed: text if changed == "ssl_ciphers" else str(file)}):
-            pass
+        serve(app, **localhost | {changed: text if changed == "ssl_ciphers" else str(file)})
 
 
 def test_a_certificate_without_a_key_anywhere_is_refused(localhost: dict[str, str]) -> None:
