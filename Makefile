@@ -14,8 +14,10 @@ newest_python = $(shell for python in $(PYTHONS); do \
 EXAMPLE ?= hello
 # What the examples import beyond Portway.
 EXAMPLES_NEED := fastapi
-# Debian packages that the tests need. Who has got Chromium elsewhere says APT_PACKAGES=
-APT_PACKAGES ?= chromium
+# Debian packages that the tests need. Who has got these programs elsewhere says APT_PACKAGES=
+APT_PACKAGES ?= chromium curl openssl nghttp2-client
+# A package is there when a program of its name is; or of another, where it has none.
+program_of_nghttp2-client := h2load
 # Two processes for two cores; the tests share nothing.
 PYTEST := $(BIN)/pytest -q -n 2 $(ARGS)
 
@@ -143,5 +145,5 @@ apt_install = { \
 
 debian:
 	$(if $(strip $(missing)),@$(PYTHON) -c '$(headers)' 2>/dev/null || $(call apt_install,$(debian_python)-dev))
-	@for package in $(APT_PACKAGES); do \
-		command -v $$package >/dev/null || dpkg -s $$package >/dev/null 2>&1 || $(call apt_install,$$package); done
+	@$(foreach package,$(APT_PACKAGES),{ command -v $(or $(program_of_$(package)),$(package)) || dpkg -s $(package); } \
+		>/dev/null 2>&1 || $(call apt_install,$(package));) :

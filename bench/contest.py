@@ -33,8 +33,8 @@ class Burst:
     seconds: float
     cpu_seconds: float
     foreign: float  # the share of the core that others took
-    p50_us: int
-    p99_us: int
+    p50_us: int | None
+    p99_us: int | None
     fault: str | None = None
 
     @property
@@ -62,6 +62,7 @@ class Entry:
     fault: str | None = None
     idle: float | None = None
     heats: dict[str, float] = field(default_factory=dict)  # microseconds of CPU, by way
+    lacks: str = ""  # what the row needs and it does not speak
 
     @property
     def valid(self) -> bool:
@@ -91,6 +92,10 @@ class Contest:
     logs: Path
     raw: Path | None = None
     say: Callable[[str], None] = print
+
+    def absent(self, server: Server) -> Entry:
+        """Of a server that cannot run in the row."""
+        return Entry(self.row.name, server.name, server.version(self.python), "", lacks=server.lacks(self.row))
 
     def run(self, servers: list[Server]) -> list[Entry]:
         self.running: dict[str, tuple[Entry, Group]] = {}
@@ -233,7 +238,8 @@ class Contest:
         group.thaw()
         try:
             core, before, started = core_busy(self.core), group.cpu(), time.monotonic()
-            outcome = self.load.burst(self.row, group.port, seconds, raw)
+            outcome = self.load.burst(self.row, group.port, seconds, group.rate, raw)
+            group.rate = outcome.rate or group.rate
             fault = outcome.fault(self.row) or self._log_fault(group, outcome.requests)
             after, took, core = group.cpu(), time.monotonic() - started, core_busy(self.core) - core
         finally:

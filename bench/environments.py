@@ -202,12 +202,12 @@ def portway_environment(python: Python, companions: tuple[str, ...], upgrade: bo
     return None
 
 
-def tools_environment() -> Environment:
-    """Where the picture is drawn: matplotlib, on the Python that runs the harness."""
+def run_tool(package: str, *words: str) -> None:
+    """Run a program of bench/ that needs a package, on the Python that runs the harness."""
     python = ask(sys.executable) or next(iter(pythons().values()))
     environment = Environment(python, "tools")
     environment.make()
-    if "matplotlib" not in environment.versions:
-        print("installing matplotlib …", flush=True)
-        environment.install("--prefer-binary", "matplotlib")
-    return environment
+    if package not in environment.versions:
+        print(f"installing {package} …", flush=True)
+        environment.install("--prefer-binary", package)
+    run([str(environment.bin / "python"), *words])

@@ -66,6 +66,7 @@ class Group:
         self.port = port
         self.log = log
         self.logs: bool | None = None  # whether it has a line for each request; None: that is not looked at
+        self.rate: float | None = None  # what it answered in a second of the last burst
         log.unlink(missing_ok=True)
         with log.open("ab") as output:  # to be appended to, so that it can be cut short while it is written
             self.process = subprocess.Popen(

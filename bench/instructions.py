@@ -15,17 +15,20 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
 import environments
+import h2load
 from environments import Environment, Failed, Python
 from group import Broken, Group, descendants, free_port
 from load import Missing
 from peers import Server
-from rows import Row
+from rows import Row, Streams
 from wsload import Wrong
 
 WARM_UP, FEW, MANY = 320, 192, 1216  # multiples of MANY_CONNECTIONS
@@ -109,8 +112,23 @@ class Counting:
                 raise Broken(f"{' '.join(command)} failed: {told}")
 
 
+@contextmanager
+def client(row: Row, port: int, width: int) -> Iterator[Callable[[int], None]]:
+    """What asks exactly so many times as it is called with, over so many connections.
+
+    That is ours and not wrk, which knows seconds only; or h2load, whose connections are new each time: what
+    opening them costs is in the count of FEW and in that of MANY, and leaves with the difference.
+    """
+    if isinstance(row, Streams):
+        shape = replace(row.shape, connections=width)
+        yield partial(h2load.ask, shape=shape, url=row.url(port), posted=row.posted, size=row.smallest,
+                      patience=PATIENCE)  # fmt: skip
+        return
+    with ExitStack() as opened:
+        yield partial(ask, [opened.enter_context(row.connect(port, PATIENCE)) for _ in range(width)], row)
+
+
 def ask(connections: list[socket.socket], row: Row, times: int) -> None:
-    """The client is ours and not wrk: the number of requests must be exact."""
     for _ in range(times // (len(connections) * row.at_once)):
         for connection in connections:
             row.ask(connection)
@@ -140,14 +158,14 @@ def profile(python: Python, server: Server, row: Row, core: int, width: int) -> 
         counting = Counting(server.command(python, row, port, server.ways(row)[0]), port, core, folder)
         try:
             counting.group.ready(PATIENCE)
-            with ExitStack() as opened:
-                connections = [opened.enter_context(row.connect(port, PATIENCE)) for _ in range(width)]
+            with client(row, port, width) as asks:
+                asks(WARM_UP)  # not counted yet: a worker may be born after its port listens
                 counting.begin()
-                ask(connections, row, WARM_UP)
+                asks(WARM_UP)
                 counting.taken()
-                ask(connections, row, FEW)
+                asks(FEW)
                 few = counting.taken()
-                ask(connections, row, MANY)
+                asks(MANY)
                 many = counting.taken()
         finally:
             counting.group.stop()

@@ -9,8 +9,9 @@ Why each runs as it does stands in README.md.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from certificate import CHAIN, KEY
 from environments import Environment, Python
-from rows import HOST, Echoes, Row
+from rows import HOST, Echoes, Row, Streams
 
 APPS = "bench"
 # Installed with the peers and with Portway alike.
@@ -28,9 +29,11 @@ class Server:
     target: str = "{app}"
     packages: Way = ()  # the first is the server itself
     extras: Way = ()  # for some of its ways; that way drops out where one cannot be installed
-    # Further options in rows of requests and in those of messages; the cheapest of several is found by heats.
+    # Further options in rows of requests, of HTTP/2 and of messages; the cheapest of several is found by heats.
     requests: tuple[Way, ...] = ((),)
+    streams: tuple[Way, ...] = ()  # none: it speaks no HTTP/2
     messages: tuple[Way, ...] = ((),)
+    tls: Way = ()  # {certificate} and {key} are filled in; without such options it does not run where there is TLS
     quiet: Way = ()  # without access log, and with nothing below a warning
     logged: Way = ()  # with access log; without such options it does not run where there is one
     logs: bool = True  # in rows with access log
@@ -41,28 +44,38 @@ class Server:
     unreadable: str = ""  # a package whose debug information stops valgrind
 
     def ways(self, row: Row) -> tuple[Way, ...]:
+        if isinstance(row, Streams):
+            return self.streams
         return self.messages if isinstance(row, Echoes) else self.requests
 
     def command(self, python: Python, row: Row, port: int, way: Way = ()) -> list[str]:
         program = Environment(python, self.environment).bin / self.program
-        filled = [option.format(port=port, app=row.app) for option in self._options(row, way)]
+        named = {"port": port, "app": row.app, "certificate": CHAIN.resolve(), "key": KEY.resolve()}
+        filled = [option.format(**named) for option in self._options(row, way)]
         return [*(("env", *self.setting) if self.setting else ()), str(program), *filled]
 
     def shown(self, row: Row, way: Way = ()) -> str:
         """The command as the report prints it: without the environment's folder."""
-        filled = [option.format(port="PORT", app=row.app) for option in self._options(row, way)]
+        named = {"port": "PORT", "app": row.app, "certificate": CHAIN.name, "key": KEY.name}
+        filled = [option.format(**named) for option in self._options(row, way)]
         return " ".join([*self.setting, self.program, *filled])
 
     def _options(self, row: Row, way: Way) -> Way:
         log = self.logged if row.logged and self.logs else self.quiet
-        return (*self.options, *way, *log, self.target)
+        return (*self.options, *(self.tls if row.tls else ()), *way, *log, self.target)
 
     def runs(self, row: Row) -> bool:
         if self.floor:
             return row.floor
-        if row.logged and not self.logged:
+        if self.lacks(row) or (row.logged and not self.logged):
             return False
         return row.slow or not self.slow
+
+    def lacks(self, row: Row) -> str:
+        """What it does not speak, here at least, and the row needs."""
+        if isinstance(row, Streams) and not self.streams:
+            return "HTTP/2"
+        return "TLS" if row.tls and not self.tls else ""
 
     def unlogged(self) -> "Server":
         """The same without access log, to run beside it where there is one."""
@@ -89,6 +102,8 @@ SERVERS = {
             "portway",
             ("serve", "--app-dir", APPS, "--port", "{port}"),
             packages=("portway",),
+            streams=((),),
+            tls=("--ssl-certfile", "{certificate}", "--ssl-keyfile", "{key}"),
             quiet=QUIET,
             logged=LOGGED,
             environment="portway",
@@ -99,7 +114,9 @@ SERVERS = {
             (*ADDRESS, "--workers", "1", "--protocol", "asgi", "--python-path", APPS),
             packages=("peregrine-server",),
             requests=((), ("--no-uvloop",)),
+            streams=((), ("--no-uvloop",)),
             messages=((), ("--no-uvloop",)),
+            tls=("--tls-cert", "{certificate}", "--tls-key", "{key}"),
             quiet=("--log-level", "warning"),
             logged=LOGGED,
             unreadable="peregrine",
@@ -107,11 +124,15 @@ SERVERS = {
         Server(
             "granian",
             "granian",
-            ("--interface", "asgi", *ADDRESS, "--workers", "1", "--loop", "uvloop", "--http", "1",
-             "--working-dir", APPS),
+            ("--interface", "asgi", *ADDRESS, "--workers", "1", "--loop", "uvloop", "--working-dir", APPS),
             packages=("granian",),
-            requests=(("--no-ws", "--runtime-mode", "st"), ("--no-ws", "--runtime-mode", "mt")),
-            messages=(("--ws", "--runtime-mode", "st"), ("--ws", "--runtime-mode", "mt")),
+            requests=(("--http", "1", "--no-ws", "--runtime-mode", "st"),
+                      ("--http", "1", "--no-ws", "--runtime-mode", "mt")),
+            streams=(("--http", "2", "--no-ws", "--runtime-mode", "st"),
+                     ("--http", "2", "--no-ws", "--runtime-mode", "mt")),
+            messages=(("--http", "1", "--ws", "--runtime-mode", "st"),
+                      ("--http", "1", "--ws", "--runtime-mode", "mt")),
+            tls=("--ssl-certificate", "{certificate}", "--ssl-keyfile", "{key}"),
             quiet=QUIET,
             logged=LOGGED,
         ),
@@ -123,6 +144,7 @@ SERVERS = {
             extras=("zttp", "websockets", "wsproto"),
             requests=(("--ws", "none", "--http", "httptools"), ("--ws", "none", "--http", "zttp")),
             messages=(("--ws", "websockets-sansio"), ("--ws", "websockets"), ("--ws", "wsproto")),
+            tls=("--ssl-certfile", "{certificate}", "--ssl-keyfile", "{key}"),
             quiet=QUIET,
             logged=LOGGED,
         ),
@@ -131,6 +153,8 @@ SERVERS = {
             "hypercorn",
             ("--worker-class", "uvloop", "--workers", "1", "--bind", HOST + ":{port}"),
             packages=("hypercorn",),
+            streams=((),),
+            tls=("--certfile", "{certificate}", "--keyfile", "{key}"),
             quiet=("--log-level", "warning"),
             setting=(f"PYTHONPATH={APPS}",),
             slow=True,
@@ -164,6 +188,11 @@ def contestants(servers: list[Server], row: Row) -> list[Server]:
     if not row.logged:
         return running
     return [each for server in running for each in (server, server.unlogged())]
+
+
+def lacking(servers: list[Server], row: Row) -> list[Server]:
+    """Those of which the table says that they cannot run in the row."""
+    return [server for server in servers if server.lacks(row) and not server.slow and not server.floor]
 
 
 def wanted_packages(servers: list[Server]) -> dict[str, tuple[str, ...]]:

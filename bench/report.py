@@ -45,6 +45,16 @@ class Line:
         return (self.row, self.server, f"{self.cost:.1f}", spread, f"{self.rate:,.0f}", ratio, self.verdict)
 
 
+def cells(entries: list[Entry]) -> list[tuple[str, ...]]:
+    """The table without its head; a row ends with those that do not speak what it needs."""
+    found = []
+    for row in dict.fromkeys(entry.row for entry in entries):
+        of_row = [entry for entry in entries if entry.row == row]
+        found += [line.cells() for line in lines(of_row)]
+        found += [(row, entry.server, "—", "", "", "", f"no {entry.lacks}") for entry in of_row if entry.lacks]
+    return found
+
+
 def paired_ratio(entry: Entry, ours: Entry | None) -> float | None:
     """The median of the ratios round by round: what slows one round slows both sides of it."""
     if ours is None or not ours.valid:
@@ -112,13 +122,13 @@ def noise(entries: list[Entry]) -> str:
 
 def table(entries: list[Entry]) -> str:
     """For a terminal: columns in line, no markup."""
-    rows = [HEAD, *(line.cells() for line in lines(entries))]
-    widths = [max(len(cells[column]) for cells in rows) for column in range(len(HEAD))]
+    rows = [HEAD, *cells(entries)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     text = []
-    for cells in rows:
-        left = [cell.ljust(width) for cell, width in zip(cells[:2], widths, strict=False)]
-        right = [cell.rjust(width) for cell, width in zip(cells[2:6], widths[2:], strict=False)]
-        text.append("  ".join([*left, *right, cells[6].strip("*")]).rstrip())
+    for row in rows:
+        left = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
+        right = [cell.rjust(width) for cell, width in zip(row[2:6], widths[2:], strict=False)]
+        text.append("  ".join([*left, *right, row[6].strip("*")]).rstrip())
     text += [f"invalid: {fault}" for fault in faults(entries)]
     return "\n".join([*text, *below(entries)])
 
@@ -132,11 +142,10 @@ def below(entries: list[Entry]) -> list[str]:
 
 def markdown_table(entries: list[Entry]) -> list[str]:
     text = ["| " + " | ".join(HEAD) + " |", "|---|---|---:|---:|---:|---:|---|"]
-    for line in lines(entries):
-        cells = line.cells()
-        if line.server == OURS:
-            cells = tuple(f"**{cell}**" if cell else "" for cell in cells)
-        text.append("| " + " | ".join(cells) + " |")
+    for row in cells(entries):
+        if row[1] == OURS:
+            row = tuple(f"**{cell}**" if cell else "" for cell in row)
+        text.append("| " + " | ".join(row) + " |")
     text += ["", *(f"- invalid: {fault}" for fault in faults(entries))]
     return text
 
@@ -191,8 +200,8 @@ class Report:
     """What was run, and for each Python what came out of it."""
 
     arguments: str
-    wrk: str
-    commands: list[str]  # of wrk and of wsload, those that were used
+    tools: str  # that were used, with their versions
+    commands: list[str]  # of wrk, h2load and wsload, those that were used
     rounds: int
     seconds: int
     results: list[Result]
@@ -202,7 +211,7 @@ class Report:
             "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             **machine(),
             "Portway": revision(),
-            "load": ", ".join([f"wrk {self.wrk}", *(f"`{command}`" for command in self.commands)]),
+            "load": ", ".join([*filter(None, [self.tools]), *(f"`{command}`" for command in self.commands)]),
             "rounds": f"{self.rounds}, one burst of {self.seconds} s for each server in each",
             "run as": f"`bench/run.py {self.arguments}`".replace(" `", "`"),
         }
@@ -231,6 +240,8 @@ class Report:
         """Each server's command in each row; the rows that share it on one line."""
         rows: dict[tuple[str, str], list[str]] = {}
         for entry in entries:
+            if entry.lacks:
+                continue
             rows.setdefault((entry.server, entry.command), []).append(entry.row)
         text = ["| server | rows | command |", "|---|---|---|"]
         text += [f"| {server} | {', '.join(of)} | `{command}` |" for (server, command), of in rows.items()]

@@ -1,24 +1,29 @@
 """The rows of the table: for each, the application, the request or the messages, and the right answer.
 
 A row knows bytes and nothing of servers. The request is kept as raw bytes, in the order
-in which a client sends its fields, and is sent exactly so by the probe and by wrk.
+in which a client sends its fields, and is sent exactly so by the probe and by wrk. Over HTTP/2
+the fields are those of h2load, and the row knows the bodies only.
 """
 
 import http.client
 import io
 import json
 import socket
+import ssl
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import ClassVar
 
 import apps
+import h2load
 import wsload
+from certificate import AUTHORITY
 from wsload import Wrong
 
 HOST = "127.0.0.1"
 JSON = {"id": 42, "name": "Portway", "price": 9.99, "tags": ["fast", "clear"], "stock": True}
 POSTED = bytes(range(256)) * 40
+SHAPE = h2load.Shape(connections=16, streams=16)
 
 # A navigation by Chrome on Linux, field for field and in its order; the cookies are invented.
 CHROME = """\
@@ -50,7 +55,7 @@ def request(method: str, path: str, fields: str = "", body: bytes = b"") -> byte
 
 @dataclass(frozen=True)
 class Row:
-    """What is common to all rows; they are either `Requests` or `Echoes`."""
+    """What is common to all rows; they are `Requests`, `Streams` or `Echoes`."""
 
     name: str
     app: str
@@ -59,30 +64,45 @@ class Row:
     floor: bool = False  # may the floor, which answers "Hello, World!" to anything, run here?
     slow: bool = False  # do the slow peers run here?
     logged: bool = False  # with access log, and each server a second time without?
+    tls: bool = False
     unit: ClassVar[str]
 
     def fault(self, port: int) -> str | None:
         """Ask twice on one connection; say what is wrong with the answers, or None."""
         try:
-            with self.connect(port, timeout=10) as connection:
-                for _ in range(2):
-                    self.ask(connection)
-                    self.check(connection)
+            self.probe(port)
         except Wrong as wrong:
             return str(wrong)
         except (OSError, http.client.HTTPException) as error:
             return f"the probe failed: {error!r}"
         return None
 
+    def probe(self, port: int) -> None:
+        """What `fault` does; raises Wrong and what goes wrong with connections."""
+        with self.connect(port, timeout=10) as connection:
+            for _ in range(2):
+                self.ask(connection)
+                self.check(connection)
+
+    def url(self, port: int) -> str:
+        return f"{'https' if self.tls else 'http'}://{HOST}:{port}/"
+
     @property
     def at_once(self) -> int:
-        """What one call of `ask` asks for."""
+        """What is asked for on one connection before anything is answered."""
         return 1
+
+    @property
+    def sent(self) -> bytes:
+        """What a client that is no part of this sends, as it finds it in a file."""
+        return b""
 
     @property
     def smallest(self) -> int:
         """The bytes of a right answer are not fewer."""
         raise NotImplementedError
+
+    # What asks is ours, but in `Streams`, which have none of these three.
 
     def connect(self, port: int, timeout: float) -> socket.socket:
         raise NotImplementedError
@@ -102,7 +122,8 @@ class Requests(Row):
     unit = "request"
 
     def connect(self, port: int, timeout: float) -> socket.socket:
-        return socket.create_connection((HOST, port), timeout=timeout)
+        connection = socket.create_connection((HOST, port), timeout=timeout)
+        return secured(connection) if self.tls else connection
 
     def ask(self, connection: socket.socket) -> None:
         connection.sendall(self.request)
@@ -122,6 +143,43 @@ class Requests(Row):
     @property
     def smallest(self) -> int:
         return 40 if isinstance(self.body, dict) else len(self.body)
+
+    @property
+    def sent(self) -> bytes:
+        return self.request
+
+
+def secured(connection: socket.socket) -> socket.socket:
+    try:
+        return ssl.create_default_context(cafile=AUTHORITY).wrap_socket(connection, server_hostname=HOST)
+    except BaseException:
+        connection.close()
+        raise
+
+
+@dataclass(frozen=True)
+class Streams(Row):
+    """Requests over HTTP/2: by ALPN where there is TLS, else by prior knowledge."""
+
+    body: bytes
+    posted: bytes = b""
+    shape: h2load.Shape = SHAPE
+    unit = "request"
+
+    def probe(self, port: int) -> None:
+        h2load.probe(self.url(port), self.posted, self.body)
+
+    @property
+    def at_once(self) -> int:
+        return self.shape.streams
+
+    @property
+    def smallest(self) -> int:
+        return len(self.body)
+
+    @property
+    def sent(self) -> bytes:
+        return self.posted
 
 
 @dataclass(frozen=True)
@@ -179,6 +237,16 @@ ROWS = {
                  request("GET", "/"), apps.PIECE * apps.PIECES),
         Requests("hello-logged", "apps:hello", "`hello` with the access log on, into a file, and without",
                  request("GET", "/"), apps.HELLO, logged=True),
+        Requests("https-hello", "apps:hello", "`hello` over TLS",
+                 request("GET", "/"), apps.HELLO, slow=True, tls=True),
+        Streams("h2c-hello", "apps:hello", "`hello` over HTTP/2, 16 streams open on each of 16 connections",
+                apps.HELLO, slow=True),
+        Streams("h2-hello", "apps:hello", "the same over TLS",
+                apps.HELLO, slow=True, tls=True),
+        Streams("h2c-post", "apps:echo", "10 KiB posted and echoed over HTTP/2, 16 streams open on each of "
+                "16 connections", POSTED, POSTED, slow=True),
+        Streams("h2-post", "apps:echo", "the same over TLS",
+                POSTED, POSTED, slow=True, tls=True),
         Echoes("ws-echo", "apps:ws_echo", "32 bytes of text echoed, one message in flight on each of 64 WebSockets",
                32, in_flight=1, connections=64, slow=True),
         Echoes("ws-flood", "apps:ws_echo", "the same, 64 messages in flight on each of 16 WebSockets",
@@ -187,4 +255,8 @@ ROWS = {
                64 * 1024, in_flight=1, connections=16, binary=True),
     )
 }  # fmt: skip
-DEFAULT_ROWS = ("hello", "browser", "json", "hello-logged", "ws-echo", "ws-flood", "ws-large")
+DEFAULT_ROWS = (
+    *("hello", "browser", "json", "hello-logged"),
+    *("https-hello", "h2c-hello", "h2-hello", "h2c-post", "h2-post"),
+    *("ws-echo", "ws-flood", "ws-large"),
+)

@@ -15,8 +15,8 @@ import peers
 import report
 from contest import Contest
 from environments import Failed, Python
-from load import Load, Missing, ensure_wrk
-from rows import DEFAULT_ROWS, ROWS
+from load import Load, Missing, ensure
+from rows import DEFAULT_ROWS, ROWS, Row
 
 RESULTS = Path("bench", "results")
 LATEST = "latest"
@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
     option("--rounds", type=int, default=7, help="bursts for each server in each row (default: 7)")
     option("--seconds", type=int, default=2, help="the length of a burst (default: 2)")
     option("--connections", type=int, default=64, help="kept alive by wrk (default: 64)")
-    option("--cores", default="", help="the servers' and wrk's, as in 0,1 (default: the first two)")
+    option("--cores", default="", help="the servers' and the client's, as in 0,1 (default: the first two)")
     option("--quick", action="store_true", help="3 rounds of 1 second, without the slow peers")
     option("--upgrade", action="store_true", help="install newer releases of the peers first")
     option("--keep-raw", action="store_true", help="keep the clients' output and the servers' logs")
@@ -87,20 +87,27 @@ def unmasking(python: Python, core: int) -> dict[str, float]:
 
 def draw(numbers: Path) -> None:
     try:
-        tools = environments.tools_environment()
-        environments.run([str(tools.bin / "python"), "bench/picture.py", str(numbers)])
+        environments.run_tool("matplotlib", "bench/picture.py", str(numbers))
     except Failed as error:
         print(f"no picture: {error}")
 
 
+def equip(rows: list[Row]) -> str:
+    """What asks, and the certificate of those who answer; return the versions of what asks."""
+    tools = ensure(rows)
+    if any(row.tls for row in rows):
+        environments.run_tool("trustme", "bench/certificate.py")
+    return tools
+
+
 def measure(asked: argparse.Namespace) -> None:
-    version = ensure_wrk()
+    tools = equip(asked.rows)
     server_core, client_core = cores(asked.cores)
     load = Load(client_core, asked.connections)
     results: list[report.Result] = []
     written = report.Report(
         arguments=shlex.join(sys.argv[1:]),
-        wrk=version,
+        tools=tools,
         commands=list(dict.fromkeys(load.shown(row, asked.seconds) for row in asked.rows)),
         rounds=asked.rounds,
         seconds=asked.seconds,
@@ -131,6 +138,7 @@ def measure(asked: argparse.Namespace) -> None:
                     say=say,
                 )
                 result.entries += contest.run(peers.contestants(asked.servers, row))
+                result.entries += map(contest.absent, peers.lacking(asked.servers, row))
                 files = written.write(RESULTS, asked.name)  # what is known so far outlives an interrupt
             print(f"\nCPython {python.full_name}\n{report.table(result.entries)}\n{result.unmasked}\n", flush=True)
     draw(files[1])
@@ -148,6 +156,7 @@ def main() -> None:
         if asked.instructions:
             import instructions
 
+            equip(asked.rows[:1])
             for python in environments.chosen(asked.pythons):
                 prepare(python, asked.servers, asked.upgrade)
                 instructions.count(python, asked.servers, asked.rows[0])

@@ -36,6 +36,7 @@ from portway.server.serve import Plan, Service
 from portway.target import asgi2_to_asgi3, detect, locate
 from portway.types import ASGIApp
 from portway.wire.http1.encode import Preamble
+from portway.wire.http2.settings import Terms
 from portway.wire.port import Limits
 
 log = logging.getLogger("portway")
@@ -318,6 +319,8 @@ def plan(settings: Settings, factory: ContextFactory | None = None) -> Plan:
             handshake=settings.timeout_tls_handshake,
         ),
         websockets=manner(settings),
+        terms=terms(settings),
+        http1=settings.http != "2",
         hooks=hooks(settings),
         preamble=Preamble(server, extra + hsts),
         redirects=Preamble(server, extra),
@@ -346,6 +349,7 @@ def certificates(settings: Settings, factory: ContextFactory | None) -> Certific
         cert_reqs=ssl.VerifyMode(settings.ssl_cert_reqs),
         ciphers=settings.ssl_ciphers,
         newest=NEWEST[settings.ssl_version],
+        alpn={"1.1": ("http/1.1",), "2": ("h2",)}.get(settings.http, ("h2", "http/1.1")),
     )
     pairs = [Pair(certificate, key) for certificate, key in zip(settings.ssl_certfile, keys, strict=True)]
     return Certificates(pairs, demands, None if factory is None else partial(factory, settings))
@@ -365,6 +369,21 @@ def manner(settings: Settings) -> Manner | None:
         max_queue=settings.ws_max_queue,
         deflates=settings.ws_per_message_deflate,
         origins=[origin.lower() for origin in settings.ws_origins],
+    )
+
+
+def terms(settings: Settings) -> Terms | None:
+    """How HTTP/2 is spoken, if at all."""
+    if settings.http == "1.1":
+        return None
+    return Terms(
+        streams=settings.http2_max_concurrent_streams,
+        stream_window=settings.http2_initial_stream_window_size,
+        connection_window=settings.http2_initial_connection_window_size,
+        frame=settings.http2_max_frame_size,
+        resets=settings.limit_http2_resets,
+        glitches=settings.limit_http2_glitches,
+        connects=settings.ws != "none",
     )
 
 

@@ -26,7 +26,6 @@ ABSENT_OPTIONS = (
     "--reload-include",
     "--reload-exclude",
     "--reload-delay",
-    "--http",
     "--h11-max-incomplete-event-size",
     "--limit-max-requests-jitter",
     "--timeout-worker-healthcheck",

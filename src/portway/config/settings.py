@@ -24,6 +24,7 @@ Interface = Literal["auto", "asgi3", "asgi2", "wsgi"]
 Lifespan = Literal["auto", "on", "off"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug", "trace"]
 Loop = Literal["auto", "uvloop", "asyncio"]
+HTTPVersion = Literal["auto", "1.1", "2", "h11", "httptools"]
 WebSocketProtocol = Literal["auto", "none", "websockets", "websockets-sansio", "wsproto"]
 
 PREFIX = "PORTWAY_"
@@ -145,6 +146,9 @@ class Binding(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class HTTP(Group):
+    http: HTTPVersion = setting(
+        "auto", "Speak HTTP/1.1 alone, or HTTP/2 alone; auto speaks both, and uvicorn's names mean what auto means."
+    )
     header: tuple[str, ...] = setting(
         (),
         "Add this header to every response; may be repeated. One a line in the variable.",
@@ -169,6 +173,48 @@ class HTTP(Group):
     )
     cancel_on_disconnect: bool = setting(
         False, "Cancel the application's task when its client goes; otherwise it is told by a message."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HTTP2(Group):
+    # RFC 9113 §6.5.2 asks for no fewer than 100; nginx has 128, and granian 200.
+    http2_max_concurrent_streams: int = setting(
+        100, "The most requests that one connection may have open.", metavar="NUMBER", least=1, most=10000
+    )
+    http2_initial_stream_window_size: int = setting(
+        256 * 1024,
+        "What a client may send of a request's body before the application reads it.",
+        metavar="SIZE",
+        unit="bytes",
+        least=1024,
+        most=2**31 - 1,
+        example="256KiB",
+    )
+    http2_initial_connection_window_size: int = setting(
+        1024 * 1024,
+        "The same for all requests of a connection together.",
+        metavar="SIZE",
+        unit="bytes",
+        least=65535,
+        most=2**31 - 1,
+        example="1MiB",
+    )
+    http2_max_frame_size: int = setting(
+        16384, "The largest frame of a client.", metavar="SIZE", unit="bytes", least=16384, most=2**24 - 1
+    )
+    # nghttp2 allows 1000 at once and 33 a second, and Go as many as there are streams.
+    limit_http2_resets: int = setting(
+        200,
+        "Requests of a connection that its client may reset before they are answered; a twentieth more each second.",
+        metavar="NUMBER",
+        least=1,
+    )
+    limit_http2_glitches: int = setting(
+        1000,
+        "Frames of a connection that carry nothing, or only make the server answer; a twentieth more each second.",
+        metavar="NUMBER",
+        least=20,
     )
 
 
@@ -336,7 +382,7 @@ class Process(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Application, Binding, HTTP, WebSocket, TLS, Limits, Timeouts, Logs, Process):
+class Settings(Application, Binding, HTTP, HTTP2, WebSocket, TLS, Limits, Timeouts, Logs, Process):
     """All settings, flat. `config.check` says whether they can be used."""
 
     def part(self, group: type[G]) -> G:
@@ -344,7 +390,7 @@ class Settings(Application, Binding, HTTP, WebSocket, TLS, Limits, Timeouts, Log
         return group(**{each.name: getattr(self, each.name) for each in fields(group)})
 
 
-GROUPS: tuple[type[Group], ...] = (Application, Binding, HTTP, WebSocket, TLS, Limits, Timeouts, Logs, Process)
+GROUPS: tuple[type[Group], ...] = (Application, Binding, HTTP, HTTP2, WebSocket, TLS, Limits, Timeouts, Logs, Process)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from portway.asgi.websocket cimport Manner
 from portway.link.clock cimport Clock
 from portway.link.outbox cimport Outbox
 from portway.wire.http1.encode cimport Preamble
+from portway.wire.http2.settings cimport Terms
 from portway.wire.port cimport Limits
 
 
@@ -56,3 +57,5 @@ cdef class Shared:
     cdef readonly object refusals
     cdef readonly Outbox outbox
     cdef readonly Manner websockets
+    cdef readonly Terms terms
+    cdef readonly object protocol

@@ -14,13 +14,15 @@ from portway.asgi.websocket import Manner, WebSocket
 from portway.hooks import Hooks
 from portway.link.clock import Clock, ticks
 from portway.link.outbox import Outbox
+from portway.link.plain import protocol_of
 from portway.link.refusals import Refusals
 from portway.types import ASGIApp
 from portway.wire.http1.encode import Preamble
+from portway.wire.http2.settings import Terms
 from portway.wire.port import Limits
 
 if TYPE_CHECKING:
-    from portway.link.tcp import Link
+    from portway.link.requests import Requests
     from portway.link.tls import Filter
 
 
@@ -77,13 +79,13 @@ class Counts:
     __slots__ = ("links", "on_last_link", "on_request", "requests", "running")
 
     def __init__(self, on_request: Callable[[int], None] | None = None) -> None:
-        self.links: set[Link | Filter] = set()
+        self.links: set[Requests | Filter] = set()
         self.running: set[Cycle | WebSocket] = set()
         self.requests = 0
         self.on_request = on_request
         self.on_last_link: Callable[[], object] | None = None
 
-    def forget(self, link: Link | Filter) -> None:
+    def forget(self, link: Requests | Filter) -> None:
         """It is gone, or another one has its place."""
         self.links.discard(link)
         if not self.links and self.on_last_link is not None:
@@ -95,15 +97,16 @@ class Shared:
 
     `context` is what its lifespan left in context variables, `state` what it filled; `concurrency` is the
     number of requests under way beyond which 503 is answered, or 0; `starter` begins the Tasks of requests;
-    `websockets` is how they are spoken, if at all; `gathers` says that the loop's transports write several
-    pieces well. All connections read into `buffer`, most into `view`, its first part; what is read is copied out at
-    once; what TLS has yet to open comes into `sealed`. Other loops, in other threads, have their own.
+    `websockets` is how they are spoken, if at all, and `terms` the same of HTTP/2; `protocol` makes of a link what
+    the loop takes; `gathers` says that the loop's transports write several pieces well. All connections read into
+    `buffer`, most into `view`, its first part; what is read is copied out at once; what TLS has yet to open comes into
+    `sealed`. Other loops, in other threads, have their own.
     """
 
     __slots__ = (
         "app", "buffer", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "gathers",
-        "hooks", "limits", "loop", "outbox", "preamble", "refusals", "root_path", "sealed", "starter", "state", "trust",
-        "view", "websockets",
+        "hooks", "limits", "loop", "outbox", "preamble", "protocol", "refusals", "root_path", "sealed", "starter",
+        "state", "terms", "trust", "view", "websockets",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +127,7 @@ class Shared:
         concurrency: int,
         cancel_on_disconnect: bool,
         websockets: Manner | None = None,
+        terms: Terms | None = None,
     ) -> None:
         self.app = app
         self.loop = loop
@@ -140,6 +144,8 @@ class Shared:
         self.concurrency = concurrency
         self.cancel_on_disconnect = cancel_on_disconnect
         self.websockets = websockets
+        self.terms = terms
+        self.protocol = protocol_of(loop)
         self.starter = Starter(loop, context, counts.running)
         # asyncio's own writelines joins (3.11), or does not stop at the high-water mark (before 3.13.6).
         self.gathers = type(loop).__module__.partition(".")[0] == "uvloop"

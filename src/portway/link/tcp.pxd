@@ -1,11 +1,11 @@
 cimport cython
 
-from portway.asgi cimport http, scope
+from portway.asgi cimport http
 from portway.asgi.http cimport Cycle
 from portway.asgi.websocket cimport WebSocket
 from portway.link cimport flow, outbox
-from portway.link.flow cimport Flow
-from portway.link.context cimport Counts, Deadlines, Shared
+from portway.link.context cimport Deadlines, Shared
+from portway.link.requests cimport Requests
 from portway.wire cimport events
 from portway.wire.fields cimport Outgoing
 from portway.wire cimport waits
@@ -18,11 +18,9 @@ cdef bint COMPILED
 
 
 @cython.final
-cdef class Link(Flow):
+cdef class Link(Requests):
     cdef Codec _codec
     cdef Cycle _cycle
-    cdef dict _scope
-    cdef bint _trusted
     cdef bint _corked
     cdef bint _answered
     cdef bint _draining
@@ -42,11 +40,8 @@ cdef class Link(Flow):
     @cython.locals(head=events.Head, body=events.Body)
     cdef object _take_in(self, list found)
 
-    @cython.locals(shared=Shared, counts=Counts, cycle=Cycle, scope_=dict)
+    @cython.locals(cycle=Cycle, socket=WebSocket)
     cdef object _begin(self, events.Head head)
-
-    @cython.locals(shared=Shared, counts=Counts, scope_=dict)
-    cdef object _open(self, events.Head head, Cycle cycle)
 
     @cython.locals(tunnel=WebSocket)
     cdef object _deliver(self, bytes data)
@@ -58,6 +53,9 @@ cdef class Link(Flow):
 
 
     @cython.locals(codec=Codec, tunnel=WebSocket)
+
+    @cython.locals(shared=Shared)
+    cdef bint _turn_to_http2(self, object preface) except -1
 
     cdef object _refuse(self, object fault)
     cdef object _cut_off(self)

@@ -9,19 +9,19 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from portway.asgi import call, forwarded, http, scope
+from portway.asgi import http
 from portway.asgi.http import Cycle
 from portway.asgi.websocket import WebSocket
 from portway.link import flow, outbox
 from portway.link.context import READ_MOST, Shared
-from portway.link.flow import Flow
-from portway.link.peers import address_of, reset_on_close, server_of
+from portway.link.http2 import Http2Link
+from portway.link.peers import reset_on_close
+from portway.link.requests import Requests
 from portway.wire import events, waits
-from portway.wire.faults import ProtocolFault
+from portway.wire.faults import Preface, ProtocolFault
 from portway.wire.fields import Outgoing
 from portway.wire.http1.codec import Codec
 from portway.wire.websocket import closing, handshake
-from portway.wire.websocket.handshake import HandshakeFault
 
 log = logging.getLogger("portway")
 
@@ -33,28 +33,22 @@ HELD_FEW = 16 * 1024
 # The least that is worth a read: below it, reading stops.
 READ_LEAST = 16 * 1024
 
-# What the transport may hold before `send` waits.
-WRITE_MOST = 64 * 1024
-
 COMPILED = not __file__.endswith(".py")
 
 
-class Link(Flow):
-    """A Port for its requests, and the protocol of its transport."""
+class Link(Requests):
+    """HTTP/1.1, one request at a time, and the tunnel that it may become."""
 
     __slots__ = (
-        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_scope", "_socket", "_trusted",
-        "_tunnel", "_waiting",
+        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_socket", "_tunnel", "_waiting",
     )  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
-        self._begin_flow(shared)
+        self._begin_requests(shared)
         self._codec = Codec(shared.limits, shared.preamble)
         self._cycle: Cycle | None = None
         self._socket: WebSocket | None = None  # that the request under way asked for
         self._tunnel: WebSocket | None = None  # what all bytes belong to, since it was accepted
-        self._scope: dict[str, Any] = {}
-        self._trusted = False
         self._corked = False  # what is queued is written when the bytes at hand have been looked at
         self._answered = False  # the response of `_cycle` is complete
         self._draining = False
@@ -68,16 +62,7 @@ class Link(Flow):
     # --- the transport's calls ---
 
     def connection_made(self, transport: Any) -> None:
-        shared = self._shared
-        self._transport = transport
-        self._write = transport.write
-        transport.set_write_buffer_limits(high=WRITE_MOST)
-        client = address_of(transport.get_extra_info("peername"))
-        server = server_of(transport.get_extra_info("sockname"))
-        self.peer = client
-        self._trusted = shared.trust is not None and shared.trust.believes(client[0] if client else None)
-        self._scope = scope.template(client, server, shared.root_path, transport.get_extra_info("tls"))
-        shared.counts.links.add(self)
+        self._meet(transport)
         self._wait(waits.FOR_HEAD)
 
     def get_buffer(self, hint: int) -> memoryview | bytearray:
@@ -120,6 +105,9 @@ class Link(Flow):
                     if self._full:  # `resume_writing` goes on
                         break
                 self._take_in(self._codec.receive(b""))
+        except Preface as preface:
+            if self._turn_to_http2(preface):
+                return
         except ProtocolFault as fault:
             self._refuse(fault)
         self._corked = False
@@ -194,50 +182,14 @@ class Link(Flow):
                     self._pause()
 
     def _begin(self, head: events.Head) -> None:
-        """A request: give it a scope, a cycle and a Task."""
-        shared = self._shared
-        counts = shared.counts
-        counts.requests += 1
-        scope_ = scope.http_scope(self._scope, head, shared.state)
-        if head.forwarded and self._trusted:
-            assert shared.trust is not None
-            forwarded.apply(scope_, shared.trust)
-        cycle = Cycle.__new__(Cycle)
-        cycle.begin(head, self, shared.loop, shared.hooks, scope_["client"])
-        self._cycle = cycle
-        app = shared.app
-        if head.upgrade is not None and shared.websockets is not None and handshake.asked_for(head):
-            self._open(head, cycle)
-            return
-        if shared.concurrency and len(counts.running) >= shared.concurrency:
-            app = call.unavailable
-        if counts.on_request is not None:
-            counts.on_request(counts.requests)
-        shared.starter.start(app, scope_, cycle)
-
-    def _open(self, head: events.Head, cycle: Cycle) -> None:
-        """A request for a WebSocket: give it one, if it can be had, and a Task."""
-        shared = self._shared
-        counts = shared.counts
-        manner = shared.websockets
-        assert manner is not None
-        try:
-            agreed = handshake.open_http1(head, manner.origins, manner.deflates)
-        except HandshakeFault as fault:
-            shared.refusals.tell(self.peer, fault)
-            cycle.fail(fault.status, fault.text, fault.headers)
-            return
-        if shared.concurrency and len(counts.running) >= shared.concurrency:
-            cycle.fail(503, "The server is busy; try again in a moment.", ((b"retry-after", b"1"),))
-            return
-        if counts.on_request is not None:
-            counts.on_request(counts.requests)
-        scope_ = scope.websocket_scope(self._scope, head, shared.state, agreed.subprotocols)
-        if head.forwarded and self._trusted:
-            forwarded.apply(scope_, shared.trust)  # type: ignore[arg-type]
-        socket = WebSocket(cycle, agreed, manner, self, shared.hooks, scope_["client"])
-        self._socket = socket
-        shared.starter.open(shared.app, scope_, socket)
+        cycle = self._cycle = self._cycle_of(head)
+        if head.upgrade is not None and self._shared.websockets is not None and handshake.asked_for(head):
+            socket = self._socket_of(cycle, self, handshake.open_http1)
+            if socket is not None:
+                self._socket = socket
+                self._shared.starter.open(self._shared.app, self._asked, socket)
+        else:
+            self._start(cycle)
 
     # --- what the request under way asks of the wire ---
 
@@ -379,6 +331,22 @@ class Link(Flow):
         elif self._paused and self._held <= HELD_FEW:
             self._resume()
         self._wait(codec.waiting())
+
+    def _turn_to_http2(self, preface: Preface) -> bool:
+        """The client speaks HTTP/2 by prior knowledge (RFC 9113 §3.3): another link takes over, if it may."""
+        shared = self._shared
+        transport = self._transport
+        if shared.terms is None or self._codec.requests or not hasattr(transport, "set_protocol"):
+            self._refuse(preface)
+            return False
+        link = Http2Link(shared)
+        transport.set_protocol(shared.protocol(link))
+        link.connection_made(transport)
+        self._end_time()
+        self._transport = None
+        shared.counts.forget(self)
+        link.data_received(preface.data)
+        return True
 
     def _refuse(self, fault: ProtocolFault) -> None:
         """Give the one answer that the fault carries, and end the connection."""

@@ -25,7 +25,7 @@ from portway.errors import LifespanFailed
 from portway.hooks import Hooks
 from portway.link.clock import Clock
 from portway.link.context import Counts, Deadlines, Shared
-from portway.link.plain import Buffered
+from portway.link.http2 import Http2Link
 from portway.link.tcp import Link
 from portway.link.tls import Filter
 from portway.server import listen
@@ -33,6 +33,7 @@ from portway.server.certs import Certificates
 from portway.server.redirect import HTTPS, Redirect
 from portway.types import ASGIApp
 from portway.wire.http1.encode import Preamble
+from portway.wire.http2.settings import Terms
 from portway.wire.port import Limits
 
 log = logging.getLogger("portway")
@@ -63,6 +64,8 @@ class Plan:
     concurrency: int
     requests: int
     cancel_on_disconnect: bool
+    terms: Terms | None = None
+    http1: bool = True
     certificates: Certificates | None = None
     redirects: Preamble | None = None
 
@@ -193,6 +196,7 @@ class Service:
             root_path=plan.root_path,
             trust=plan.trust,
             websockets=plan.websockets,
+            terms=plan.terms,
         )
 
     def _share(self, app: ASGIApp, **rest: Any) -> Shared:
@@ -214,17 +218,18 @@ class Service:
         """Let them in."""
         certificates = self._plan.certificates
         if certificates is None:
-            await self._listen(servers, self.sockets, shared.loop, lambda: Link(shared))
+            plain = Link if self._plan.http1 else Http2Link
+            await self._listen(servers, self.sockets, shared, lambda: plain(shared))
             return
 
-        def choose(alpn: str | None) -> Link:
-            return Link(shared)
+        def choose(alpn: str | None) -> Any:
+            return Http2Link(shared) if alpn == "h2" else Link(shared)
 
         certificates.watch(shared.loop)
-        await self._listen(servers, self.sockets, shared.loop, lambda: Filter(shared, certificates.context, choose))
+        await self._listen(servers, self.sockets, shared, lambda: Filter(shared, certificates.context, choose))
         if self._plain:
             leading = self._leading(shared)
-            await self._listen(servers, self._plain, shared.loop, lambda: Link(leading))
+            await self._listen(servers, self._plain, leading, lambda: Link(leading))
 
     def _leading(self, shared: Shared) -> Shared:
         """What the connections share that are led to https."""
@@ -246,14 +251,13 @@ class Service:
         self,
         servers: list[asyncio.Server],
         sockets: list[socket.socket],
-        loop: asyncio.AbstractEventLoop,
-        make: Callable[[], Link | Filter],
+        shared: Shared,
+        make: Callable[[], Link | Http2Link | Filter],
     ) -> None:
-        # uvloop asks a protocol for its methods; asyncio for its class.
-        by_methods = type(loop).__module__.partition(".")[0] == "uvloop"
+        loop = shared.loop
 
         def link() -> Any:
-            return make() if by_methods else Buffered(make())
+            return shared.protocol(make())
 
         # The file of a Unix socket is removed by who made it, which the loop cannot know.
         known = inspect.signature(loop.create_unix_server).parameters

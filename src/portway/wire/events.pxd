@@ -21,8 +21,10 @@ cdef class Head:
     cdef public bint forwarded
     cdef public bint te_trailers
     cdef public bytes upgrade
+    cdef public bytes priority
 
     cpdef object begin(self, Py_ssize_t stream)
+    cpdef object repeat(self, Head other)
 
 
 @cython.final
@@ -39,4 +41,12 @@ cdef class Body:
 cdef class Reset:
     cdef readonly Py_ssize_t stream
     cdef readonly str reason
+    cdef readonly bint end
+
+
+@cython.final
+cdef class Refusal:
+    cdef readonly Py_ssize_t stream
+    cdef readonly object fault
+    cdef readonly bint answered
     cdef readonly bint end

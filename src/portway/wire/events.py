@@ -6,6 +6,8 @@ request on its connection) and `.end` (nothing more comes from the peer on this 
 
 from __future__ import annotations
 
+from portway.wire.faults import ProtocolFault
+
 # `Head.length` of a body whose length only its end will tell (chunked, or HTTP/2 without the header).
 UNKNOWN = -1
 
@@ -15,7 +17,8 @@ class Head:
 
     `path` and `query` are the request-target's parts, still encoded. `headers` are pairs of bytes with
     lower-case names, in order; an authority in the target stands there as `host`. `length` is the
-    body's, or UNKNOWN. `after` is where the head ended in the data that it was read from.
+    body's, or UNKNOWN. `after` is where the head ended in the data that it was read from; `priority` is the header
+    of that name, where a codec has a use for it.
     """
 
     __slots__ = (
@@ -28,6 +31,7 @@ class Head:
         "length",
         "method",
         "path",
+        "priority",
         "query",
         "stream",
         "te_trailers",
@@ -54,6 +58,22 @@ class Head:
         self.forwarded = False
         self.te_trailers = False
         self.upgrade: bytes | None = None
+        self.priority: bytes | None = None
+
+    def repeat(self, other: Head) -> None:
+        """Become what the other is, but on a stream of its own."""
+        self.end = other.end
+        self.method = other.method
+        self.path = other.path
+        self.query = other.query
+        self.version = other.version
+        self.headers = other.headers[:]
+        self.length = other.length
+        self.expect = other.expect
+        self.forwarded = other.forwarded
+        self.te_trailers = other.te_trailers
+        self.upgrade = other.upgrade
+        self.priority = other.priority
 
     def __repr__(self) -> str:
         return f"<Head {self.stream} {self.method} {self.path!r} length={self.length} end={self.end}>"
@@ -85,3 +105,18 @@ class Reset:
 
     def __repr__(self) -> str:
         return f"<Reset {self.stream} {self.reason}>"
+
+
+class Refusal:
+    """The codec gave this stream up, for a fault of the peer's; `answered` says that it was told with a response."""
+
+    __slots__ = ("answered", "end", "fault", "stream")
+
+    def __init__(self, stream: int, fault: ProtocolFault, answered: bool) -> None:
+        self.stream = stream
+        self.fault = fault
+        self.answered = answered
+        self.end = True
+
+    def __repr__(self) -> str:
+        return f"<Refusal {self.stream} {self.fault}>"

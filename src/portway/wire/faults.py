@@ -17,3 +17,11 @@ class ProtocolFault(PortwayError):
         self.text = text
         self.status = status
         self.seen = b""
+
+
+class Preface(ProtocolFault):
+    """What came is HTTP/2, or meant to be, where HTTP/1.1 was expected; `data` is all of it."""
+
+    def __init__(self, text: str = "HTTP/2 is not spoken on this port", status: int = 505) -> None:
+        super().__init__(text, status)
+        self.data = b""

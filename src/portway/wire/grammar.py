@@ -40,4 +40,8 @@ host = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb")(?::[0-9]{0,5}
 # RFC 3986 §3.1, for the absolute-form of a request-target (RFC 9112 §3.2.2).
 absolute_form = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 
+# Three words that are no request of HTTP/1.1, and an empty line: what somebody sends who takes it for HTTP/2's preface
+# (RFC 9113 §3.4).
+preface = re.compile(rb"[A-Z]+ [^ /]+ [^ /]+\r\n\r\n")
+
 http_version = re.compile(rb"HTTP/([0-9])\.([0-9])")

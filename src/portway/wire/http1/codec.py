@@ -5,8 +5,8 @@ It knows no time, no socket and no application. The rules of its states are in `
 
 from __future__ import annotations
 
-from portway.wire import events, fields, waits
-from portway.wire.faults import ProtocolFault
+from portway.wire import events, fields, grammar, waits
+from portway.wire.faults import Preface, ProtocolFault
 from portway.wire.fields import Outgoing
 from portway.wire.http1 import bodies, encode, states
 from portway.wire.http1.encode import Preamble
@@ -90,8 +90,12 @@ class Codec:
                     self._kept = data[at:] if at else data
                     break
         except ProtocolFault as fault:
+            if self.requests == 0 and grammar.preface.match(data, begin):
+                fault = Preface(fault.text, fault.status)
+            if isinstance(fault, Preface):
+                fault.data = data[begin:]
             fault.seen = data[begin : begin + SEEN]
-            raise
+            raise fault from None
         return found
 
     def eof(self) -> list[Event]:

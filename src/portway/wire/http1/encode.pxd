@@ -21,10 +21,12 @@ cdef class Preamble:
     cdef bytes _extra
     cdef bytes _date
     cdef dict _known
+    cdef readonly list pairs
 
     cpdef object renew(self, bytes date)
     cpdef bytes lines(self, int status)
     cpdef bytes lines_beside(self, int status, Outgoing headers)
+    cpdef list pairs_beside(self, Outgoing headers)
 
 
 cpdef bytes status_line(int status)

@@ -25,7 +25,7 @@ class Preamble:
     One for a worker. The clock renews `date` once a second; heads in between share their first bytes.
     """
 
-    __slots__ = ("_date", "_extra", "_known", "_server")
+    __slots__ = ("_date", "_extra", "_known", "_server", "pairs")
 
     def __init__(self, server: bytes = b"", extra: bytes = b"") -> None:
         """`server` is the value of the Server header, or empty; `extra` are lines to add, each after its CRLF."""
@@ -33,11 +33,13 @@ class Preamble:
         self._extra = extra
         self._date = b""
         self._known: dict[int, bytes] = {}
+        self.pairs = self._pairs(b"", self._server)  # what HTTP/2 needs: Date, Server and the configured headers
 
     def renew(self, date: bytes) -> None:
         """Take the time, as an IMF-fixdate (RFC 9110 §5.6.7), or nothing to send no Date."""
         self._date = CRLF + b"date: " + date if date else b""
         self._known.clear()
+        self.pairs = self._pairs(self._date, self._server)
 
     def lines(self, status: int) -> bytes:
         """The status line, Date, Server and the configured headers; the CRLF of the last one is still to come."""
@@ -52,6 +54,15 @@ class Preamble:
         date = b"" if headers.dated else self._date
         server = b"" if headers.served else self._server
         return status_line(status) + date + server + self._extra
+
+    def pairs_beside(self, headers: Outgoing) -> list[tuple[bytes, bytes]]:
+        """`pairs`, likewise."""
+        return self._pairs(b"" if headers.dated else self._date, b"" if headers.served else self._server)
+
+    def _pairs(self, date: bytes, server: bytes) -> list[tuple[bytes, bytes]]:
+        lines = (line.partition(b":") for line in (date + server + self._extra).split(CRLF)[1:])
+        pairs = [(name.lower(), value.strip(b" \t")) for name, _, value in lines]
+        return fields.outgoing(pairs).pairs  # without those that are a connection's
 
 
 def status_line(status: int) -> bytes:

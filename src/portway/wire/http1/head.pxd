@@ -1,6 +1,6 @@
 cimport cython
 
-from portway.wire cimport fields, scan
+from portway.wire cimport fields, methods, scan
 from portway.wire.events cimport Head
 from portway.wire.port cimport Limits
 
@@ -11,7 +11,6 @@ cdef unsigned char SP
 cdef unsigned char COLON
 cdef unsigned char SLASH
 cdef unsigned char QUESTION
-cdef dict METHODS
 cdef Py_ssize_t UNFINISHED
 cdef Py_ssize_t VERSION_SIZE
 

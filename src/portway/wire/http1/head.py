@@ -5,9 +5,9 @@ Strict: what a lenient reader would repair is refused, since two readers may rep
 
 from __future__ import annotations
 
-from portway.wire import fields, grammar, scan
+from portway.wire import fields, grammar, methods, scan
 from portway.wire.events import Head
-from portway.wire.faults import ProtocolFault
+from portway.wire.faults import Preface, ProtocolFault
 from portway.wire.port import Limits
 
 TAB = 0x09
@@ -18,16 +18,8 @@ COLON = 0x3A
 SLASH = 0x2F
 QUESTION = 0x3F
 
-# RFC 9112 §3: a method longer than any that is known is answered with 501.
-METHOD_SIZE = 32
-
 # What follows the target on its line: a space and "HTTP/1.1".
 VERSION_SIZE = 9
-
-METHODS = {
-    name.encode(): name
-    for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "REPORT")
-}
 
 UNFINISHED = -1
 
@@ -96,7 +88,7 @@ def read_head(data: bytes, at: int, stream: int, limits: Limits, last: Section) 
     if at - begin == 3 and view[begin] == 0x47 and view[begin + 1] == 0x45 and view[begin + 2] == 0x54:
         method = "GET"  # most of all requests: 230 instructions less than the look-up
     else:
-        method = METHODS.get(view[begin:at]) or rare_method(data, begin, at)
+        method = methods.NAMED.get(view[begin:at]) or rare_method(data, begin, at)
 
     start = at + 1
     at = scan.target(data, start, stop)
@@ -210,7 +202,7 @@ def unfinished_fields(size: int, limits: Limits) -> int:
 
 
 def check_method_size(size: int) -> None:
-    if size > METHOD_SIZE:
+    if size > methods.SIZE_MOST:
         raise ProtocolFault("the method is longer than any that is known", 501)
 
 
@@ -253,7 +245,7 @@ def is_old(data: bytes, at: int) -> bool:
         raise bad_version(data[at : at + 16])
     if match[1] != b"1":
         if data.startswith(b"PRI * HTTP/2.0"):
-            raise ProtocolFault("HTTP/2 is not spoken on this port", 505)
+            raise Preface()
         raise ProtocolFault("this server speaks HTTP/1.1 and HTTP/1.0", 505)
     return match[2] == b"0"
 

@@ -82,6 +82,14 @@ def open_http1(head: Head, origins: Collection[str], deflates: bool) -> Handshak
     return agree(head, [(b"sec-websocket-accept", accept(keys[0]))], origins, deflates)
 
 
+def open_http2(head: Head, origins: Collection[str], deflates: bool) -> Handshake:
+    """The same of an extended CONNECT (RFC 8441 §5): the stream is the key, and the answer is 200."""
+    versions = values(head, b"sec-websocket-version")
+    if versions != [VERSION]:
+        raise HandshakeFault("only version 13 of the WebSocket protocol is spoken here", 400)
+    return agree(head, [], origins, deflates)
+
+
 def agree(
     head: Head, headers: list[tuple[bytes, bytes]], origins: Collection[str], deflates: bool
 ) -> Handshake:  # fmt: skip

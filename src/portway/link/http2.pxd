@@ -1,0 +1,61 @@
+cimport cython
+
+from portway.asgi.http cimport Cycle
+from portway.asgi.websocket cimport WebSocket
+from portway.link cimport flow
+from portway.link.context cimport Deadlines, Shared
+from portway.link.requests cimport Requests
+from portway.link.tunnel cimport Tunnel
+from portway.wire cimport events, waits
+from portway.wire.fields cimport Outgoing
+from portway.wire.http2.codec cimport Codec
+
+cdef object _now
+cdef double LONGEST
+cdef Py_ssize_t BACKLOG_MOST
+cdef bint COMPILED
+
+
+@cython.final
+cdef class Http2Link(Requests):
+    cdef Codec _codec
+    cdef dict _cycles
+    cdef dict _tunnels
+    cdef bint _corked
+    cdef bint _late
+    cdef double _late_since
+    cdef bint _reading_on
+    cdef bint _draining
+    cdef Py_ssize_t _refilled
+    cdef int _waiting
+
+    @cython.locals(read=bytearray, buffer="const unsigned char *", data=bytes)
+    cpdef object buffer_updated(self, Py_ssize_t size)
+
+    @cython.locals(seconds=Py_ssize_t)
+    cpdef object data_received(self, bytes data)
+
+    @cython.locals(body=events.Body, cycle=Cycle, tunnel=Tunnel)
+    cdef object _heed(self, object event)
+
+    @cython.locals(cycle=Cycle, tunnel=Tunnel, socket=WebSocket)
+    cdef object _begin(self, events.Head head)
+
+    cpdef object open_tunnel(self, Py_ssize_t stream, Outgoing headers)
+
+    @cython.locals(tunnel=Tunnel, cycle=Cycle)
+    cpdef object give_up(self, Py_ssize_t stream, str why)
+
+    cdef bint _sent(self, Py_ssize_t stream, bint room, Py_ssize_t size, bint end) except -1
+    cdef object _gather(self)
+
+    @cython.locals(codec=Codec, tunnel=Tunnel, cycle=Cycle)
+    cdef object _write_all(self)
+
+    cpdef object _read_on(self)
+    cdef object _refuse(self, object fault)
+
+    @cython.locals(tunnel=Tunnel, cycle=Cycle)
+    cdef object _end_all(self)
+
+    cdef object _sweep(self)

@@ -1,0 +1,413 @@
+"""One HTTP/2 connection: many requests at once, each on a stream of its own, and WebSockets among them.
+
+What the peer sends in one read is looked at to its end before anything is written, and what applications answer in
+one turn of the loop is written together, at its end.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from portway.asgi.http import Cycle
+from portway.link import flow
+from portway.link.clock import TICKS_A_SECOND, ticks
+from portway.link.context import Shared
+from portway.link.requests import Requests
+from portway.link.tunnel import Tunnel
+from portway.wire import events, waits
+from portway.wire.faults import ProtocolFault
+from portway.wire.fields import Outgoing
+from portway.wire.http2 import faults
+from portway.wire.http2.codec import Codec
+from portway.wire.http2.faults import ConnectionFault
+from portway.wire.websocket import handshake
+
+_now = time.perf_counter
+
+# The longest that a response waits for others of the same turn, in seconds.
+LONGEST = 0.002
+
+# A peer that reads nothing is not asked for more, when so many bytes of answers wait that are not content.
+BACKLOG_MOST = 64 * 1024
+
+# For the answer to our last ping, in seconds: requests that were sent before it are still taken.
+TURN = 1.0
+
+COMPILED = not __file__.endswith(".py")
+
+
+class Http2Link(Requests):
+    """A Port for all requests of a connection, and the protocol of its transport."""
+
+    __slots__ = (
+        "_codec", "_corked", "_cycles", "_draining", "_late", "_late_since", "_reading_on", "_refilled", "_tunnels",
+        "_waiting",
+    )  # fmt: skip
+
+    def __init__(self, shared: Shared) -> None:
+        self._begin_requests(shared)
+        assert shared.terms is not None
+        self._codec = Codec(shared.limits, shared.preamble, shared.terms)
+        self._cycles: dict[int, Cycle] = {}  # those whose response is not complete
+        self._tunnels: dict[int, Tunnel] = {}
+        self._corked = False  # what is queued is written when the bytes at hand have been looked at
+        self._late = False  # the loop will call `write_out`
+        self._late_since = 0.0
+        self._reading_on = False  # the loop will call `_read_on`
+        self._draining = False
+        self._refilled = shared.clock.now
+        self._waiting = waits.FOR_US
+
+    def __repr__(self) -> str:
+        return f"<Http2Link {self.peer} {self._codec!r}>"
+
+    # --- the transport's calls ---
+
+    def connection_made(self, transport: Any) -> None:
+        self._meet(transport)
+        self._gather()  # our SETTINGS
+        self._wait(self._codec.waiting())
+
+    def get_buffer(self, hint: int) -> memoryview:
+        return self._shared.view
+
+    def buffer_updated(self, size: int) -> None:
+        read = self._shared.buffer
+        buffer = read
+        if COMPILED:
+            data: bytes = buffer[0:size]  # type: ignore[assignment]  # see `tcp`
+        else:
+            data = bytes(buffer[0:size])
+        self.data_received(data)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is None or self._lingering:
+            return
+        seconds = (self._clock.now - self._refilled) // TICKS_A_SECOND
+        if seconds:
+            self._refilled += seconds * TICKS_A_SECOND
+            self._codec.refill(seconds)
+        self._corked = True
+        try:
+            for event in self._codec.receive(data):
+                self._heed(event)
+        except ConnectionFault as fault:
+            self._refuse(fault)
+        self._corked = False
+        self._write_all()
+        if self._codec.unread() and not self._reading_on:
+            # In the next turn, so that others have theirs.
+            self._reading_on = True
+            self._shared.loop.call_soon(self._read_on)
+        self._settle()
+
+    def eof_received(self) -> bool:
+        """The peer will send nothing more; it may still read what it asked for."""
+        self._left = True
+        self._codec.eof()
+        for tunnel in list(self._tunnels.values()):
+            tunnel.gone()
+        for cycle in list(self._cycles.values()):
+            cycle.leave()
+            if self._shared.cancel_on_disconnect and cycle.task is not None:
+                cycle.task.cancel()
+        self._write_all()
+        return bool(self._codec.streams) and not self._lingering
+
+    def pause_writing(self) -> None:
+        Requests.pause_writing(self)
+        self._codec.blocked = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._codec.blocked = False
+        self._write_all()
+        if self._lingering:
+            self._wait(waits.FOR_END)
+        else:
+            self._settle()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._shared.counts.forget(self)
+        self._end_time()
+        self._transport = None
+        self._end_all()
+
+    # --- events of the codec ---
+
+    def _heed(self, event: Any) -> None:
+        number = event.stream
+        if type(event) is events.Head:
+            self._begin(event)
+            return
+        tunnel = self._tunnels.get(number)
+        if type(event) is events.Body:
+            cycle = self._cycles.get(number)
+            if tunnel is not None:
+                tunnel.deliver(event.data, event.end)
+            elif cycle is not None:
+                cycle.deliver(event.data, event.end)
+            return
+        cycle = self._cycles.pop(number, None)
+        if type(event) is events.Refusal:
+            self._shared.refusals.tell(self.peer, event.fault)
+            if event.answered and cycle is not None:
+                cycle.refused(event.fault.status)
+        if tunnel is not None:
+            self._tunnels.pop(number, None)
+            tunnel.gone()
+        if cycle is not None:
+            cycle.gone()
+            if self._shared.cancel_on_disconnect and cycle.task is not None:
+                cycle.task.cancel()
+
+    def _begin(self, head: events.Head) -> None:
+        cycle = self._cycle_of(head)
+        if head.upgrade is None:
+            self._cycles[head.stream] = cycle
+            self._start(cycle)
+            return
+        tunnel = Tunnel(self._shared, self, head.stream)
+        self._cycles[head.stream] = cycle
+        socket = self._socket_of(cycle, tunnel, handshake.open_http2)
+        if socket is not None:
+            tunnel.socket = socket
+            self._tunnels[head.stream] = tunnel
+            self._shared.starter.open(self._shared.app, self._asked, socket)
+
+    # --- what requests ask of the wire ---
+
+    def respond(self, stream: int, status: int, headers: Outgoing, body: bytes, end: bool) -> bool:
+        return self._sent(stream, self._codec.respond(stream, status, headers, body, end), len(body), end)
+
+    def inform(self, stream: int, status: int, headers: Outgoing | None) -> None:
+        self._codec.inform(stream, status, headers)
+        self._gather()
+
+    def body(self, stream: int, data: bytes, end: bool) -> bool:
+        return self._sent(stream, self._codec.body(stream, data, end), len(data), end)
+
+    def trailers(self, stream: int, headers: Outgoing) -> None:
+        self._codec.trailers(stream, headers)
+        self._sent(stream, True, 0, True)
+
+    def reset(self, stream: int) -> None:
+        self._cycles.pop(stream, None)
+        self._codec.reset(stream, faults.INTERNAL_ERROR)
+        self._gather()
+
+    def credit(self, stream: int, size: int) -> None:
+        self._codec.credit(stream, size)
+        if self._codec.backlog():
+            self._gather()
+
+    # --- what tunnels ask of the wire ---
+
+    def open_tunnel(self, stream: int, headers: Outgoing) -> None:
+        self._cycles.pop(stream, None)
+        self._codec.tunnel(stream, headers)
+        self._gather()
+
+    def pour(self, stream: int, parts: list[bytes], end: bool) -> bool:
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        room = self._codec.body(stream, data, end)
+        if end:
+            self._tunnels.pop(stream, None)
+        self._poured += len(data)
+        self._gather()
+        return room and not self._full
+
+    def give_up(self, stream: int, why: str) -> None:
+        """End a stream on which the peer does nothing."""
+        if why:
+            self._shared.refusals.mention(self.peer, "stream reset: " + why)
+        self._codec.reset(stream, faults.CANCEL)
+        tunnel = self._tunnels.pop(stream, None)
+        if tunnel is not None:
+            tunnel.gone()
+        cycle = self._cycles.pop(stream, None)
+        if cycle is not None:
+            cycle.gone()
+        self._gather()
+
+    # --- writing ---
+
+    def _sent(self, stream: int, room: bool, size: int, end: bool) -> bool:
+        """A piece is queued: with what else this turn brings it is written if its response is complete, else now."""
+        self._poured += size
+        if end:
+            self._cycles.pop(stream, None)
+            self._gather()
+            return True
+        if not self._corked or self._poured > flow.JOIN_MOST:
+            self._write_all()
+            self._settle()
+        return room and not self._full
+
+    def _gather(self) -> None:
+        if self._corked:
+            if self._poured > flow.JOIN_MOST and not self._full:
+                self._write_all()
+        elif not self._late:
+            self._late = True
+            self._late_since = _now()
+            self._shared.loop.call_soon(self.write_out)
+        elif self._poured > flow.JOIN_MOST or _now() - self._late_since > LONGEST:
+            self._late_since = _now()
+            self._write_all()
+
+    def write_out(self) -> None:
+        """The loop's call: the turn is over."""
+        self._late = False
+        if self._transport is not None:
+            self._write_all()
+            self._settle()
+
+    def _write_all(self) -> None:
+        """Write what is queued, as far as the transport and the peer's windows let it."""
+        codec = self._codec
+        self._flush()
+        while not self._full and codec.ready() and self._transport is not None:
+            self._flush()
+        for number in codec.opened():
+            tunnel = self._tunnels.get(number)
+            cycle = self._cycles.get(number)
+            if tunnel is not None:
+                tunnel.writable()
+            elif cycle is not None:
+                cycle.writable()
+
+    # --- reading, waiting and closing ---
+
+    def _settle(self) -> None:
+        """After anything happened: read or not, wait for what, close or stay."""
+        codec = self._codec
+        if self._transport is None or self._lingering:
+            return
+        if codec.closing:
+            self._close(False)
+            return
+        if codec.leaving and not codec.streams:
+            self._close(True)
+            return
+        if codec.unread() or (self._full and codec.backlog() > BACKLOG_MOST):
+            self._pause()
+        elif self._paused:
+            self._resume()
+        self._wait(codec.waiting())
+
+    def _read_on(self) -> None:
+        """There is more of what came."""
+        self._reading_on = False
+        self.data_received(b"")
+
+    def _refuse(self, fault: ConnectionFault) -> None:
+        """End the connection with the GOAWAY that the fault deserves."""
+        self._shared.refusals.say(self.peer, fault.code, fault.text)
+        self._codec.fail(fault)
+        self._end_all()
+
+    def _end_all(self) -> None:
+        """All requests lose their client."""
+        tunnels = self._tunnels
+        cycles = self._cycles
+        self._tunnels = {}
+        self._cycles = {}
+        for tunnel in tunnels.values():
+            tunnel.gone()
+        for cycle in cycles.values():
+            cycle.gone()
+            if self._shared.cancel_on_disconnect and cycle.task is not None:
+                cycle.task.cancel()
+
+    # --- time ---
+
+    def _queued(self) -> list[bytes]:
+        return self._codec.take()
+
+    def _awaited(self) -> int:
+        return self._codec.waiting()
+
+    def _wait(self, what: int) -> None:
+        """Set the deadline for what the connection waits for."""
+        if self._full:
+            return
+        deadlines = self._shared.deadlines
+        if self._draining and not self._codec.leaving:
+            if not self._deadline or self._waiting != waits.FOR_PONG:
+                self._arm(ticks(TURN))
+            self._waiting = waits.FOR_PONG
+            return
+        if what == waits.FOR_REQUEST:
+            self._arm(deadlines.idle)
+        elif what != self._waiting or not self._deadline:
+            # What comes meanwhile moves none of these.
+            if what == waits.FOR_HEAD:
+                self._arm(deadlines.head)
+            elif what == waits.FOR_END:
+                self._arm(deadlines.linger)
+            else:
+                self._arm(min(deadlines.body, deadlines.write))
+        self._waiting = what
+
+    def _expire(self) -> None:
+        waiting = self._waiting
+        unwritten = self._transport.get_write_buffer_size()
+        if unwritten and unwritten < self._unwritten:
+            self._unwritten = unwritten
+            self._arm(self._shared.deadlines.write)
+        elif self._full:
+            self._give_up("the client read nothing of its responses in time")
+        elif self._lingering or waiting == waits.FOR_END:
+            self._abort_or_close(unwritten)
+        elif waiting == waits.FOR_HEAD:
+            self._refuse(ConnectionFault("a preface or a header block did not come in time"))
+            self._write_all()
+            self._settle()
+        elif waiting == waits.FOR_REQUEST or waiting == waits.FOR_PONG:
+            self._codec.end()
+            self._write_all()
+            self._settle()
+        else:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Give up the streams on which the peer does nothing, neither reads nor writes."""
+        codec = self._codec
+        for number in codec.stalled():
+            self.give_up(number, "the client opened no window for its response in time")
+        for number in codec.silent():
+            fault = ProtocolFault("the request's body did not come in time", 408)
+            self._shared.refusals.tell(self.peer, fault)
+            cycle = self._cycles.pop(number, None)
+            answered = codec.refuse(number, fault)
+            if cycle is not None and answered:
+                cycle.refused(fault.status)
+            elif cycle is not None:
+                cycle.gone()
+        self._write_all()
+        self._settle()
+
+    # --- the server's calls ---
+
+    def drain(self) -> None:
+        """Take no further request: say so, and close when those that are under way have ended."""
+        if self._transport is None or self._lingering:
+            return
+        self._draining = True
+        if self._codec.streams:
+            self._codec.announce_end()
+        else:
+            self._codec.end()
+        for tunnel in list(self._tunnels.values()):
+            tunnel.drain()
+        self._write_all()
+        self._settle()
+
+    def disconnect(self) -> None:
+        """Tell the requests under way that their client has gone, and close."""
+        self._end_all()
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()

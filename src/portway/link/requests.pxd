@@ -1,0 +1,31 @@
+cimport cython
+
+from portway.asgi cimport scope
+from portway.asgi.http cimport Cycle
+from portway.asgi.websocket cimport WebSocket
+from portway.link.context cimport Counts, Shared
+from portway.link.flow cimport Flow
+from portway.wire.events cimport Head
+from portway.wire.port cimport Port
+
+cdef Py_ssize_t WRITE_MOST
+
+
+cdef class Requests(Flow):
+    cdef dict _asked
+    cdef dict _scope
+    cdef bint _trusted
+
+    cdef object _begin_requests(self, Shared shared)
+
+    @cython.locals(shared=Shared)
+    cdef object _meet(self, object transport)
+
+    @cython.locals(shared=Shared, asked=dict, cycle=Cycle)
+    cdef Cycle _cycle_of(self, Head head)
+
+    @cython.locals(shared=Shared, counts=Counts)
+    cdef object _start(self, Cycle cycle)
+
+    @cython.locals(shared=Shared, counts=Counts, head=Head)
+    cdef WebSocket _socket_of(self, Cycle cycle, Port port, object agree)

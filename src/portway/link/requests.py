@@ -1,0 +1,94 @@
+"""What a connection does with requests, whatever version of HTTP brings them: each gets a scope, a cycle and a Task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from portway.asgi import call, forwarded, scope
+from portway.asgi.http import Cycle
+from portway.asgi.websocket import WebSocket
+from portway.link.context import Shared
+from portway.link.flow import Flow
+from portway.link.peers import address_of, server_of
+from portway.wire.events import Head
+from portway.wire.port import Port
+from portway.wire.websocket.handshake import Handshake, HandshakeFault
+
+# What the transport may hold before `send` waits.
+WRITE_MOST = 64 * 1024
+
+
+class Requests(Flow):
+    """A Port for its requests, and the protocol of its transport."""
+
+    __slots__ = ("_asked", "_scope", "_trusted")
+
+    def _begin_requests(self, shared: Shared) -> None:
+        self._begin_flow(shared)
+        self._scope: dict[str, Any] = {}
+        self._asked: dict[str, Any] = {}  # the scope of the request that is about to be started
+        self._trusted = False
+
+    def _meet(self, transport: Any) -> None:
+        """Take the transport, and learn from it what all scopes have in common."""
+        shared = self._shared
+        self._transport = transport
+        self._write = transport.write
+        transport.set_write_buffer_limits(high=WRITE_MOST)
+        client = address_of(transport.get_extra_info("peername"))
+        server = server_of(transport.get_extra_info("sockname"))
+        self.peer = client
+        self._trusted = shared.trust is not None and shared.trust.believes(client[0] if client else None)
+        self._scope = scope.template(client, server, shared.root_path, transport.get_extra_info("tls"))
+        shared.counts.links.add(self)
+
+    def _cycle_of(self, head: Head) -> Cycle:
+        """A new request."""
+        shared = self._shared
+        shared.counts.requests += 1
+        asked = scope.http_scope(self._scope, head, shared.state)
+        if head.forwarded and self._trusted:
+            assert shared.trust is not None
+            forwarded.apply(asked, shared.trust)
+        self._asked = asked
+        cycle = Cycle.__new__(Cycle)
+        cycle.begin(head, self, shared.loop, shared.hooks, asked["client"])
+        return cycle
+
+    def _start(self, cycle: Cycle) -> None:
+        """Call the application for it; it may be through when this returns."""
+        shared = self._shared
+        counts = shared.counts
+        app = shared.app
+        if shared.concurrency and len(counts.running) >= shared.concurrency:
+            app = call.unavailable
+        if counts.on_request is not None:
+            counts.on_request(counts.requests)
+        shared.starter.start(app, self._asked, cycle)
+
+    def _socket_of(
+        self, cycle: Cycle, port: Port, agree: Callable[[Head, Collection[str], bool], Handshake]
+    ) -> WebSocket | None:  # fmt: skip
+        """The WebSocket that a request asks for; if it cannot be had, the request is answered."""
+        shared = self._shared
+        counts = shared.counts
+        manner = shared.websockets
+        assert manner is not None
+        head = cycle.head
+        try:
+            agreed = agree(head, manner.origins, manner.deflates)
+        except HandshakeFault as fault:
+            shared.refusals.tell(self.peer, fault)
+            cycle.fail(fault.status, fault.text, fault.headers)
+            return None
+        if shared.concurrency and len(counts.running) >= shared.concurrency:
+            cycle.fail(503, "The server is busy; try again in a moment.", ((b"retry-after", b"1"),))
+            return None
+        if counts.on_request is not None:
+            counts.on_request(counts.requests)
+        asked = scope.websocket_scope(self._scope, head, shared.state, agreed.subprotocols)
+        if head.forwarded and self._trusted:
+            forwarded.apply(asked, shared.trust)  # type: ignore[arg-type]
+        self._asked = asked
+        return WebSocket(cycle, agreed, manner, port, shared.hooks, asked["client"])

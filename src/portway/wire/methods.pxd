@@ -1,0 +1,2 @@
+cdef dict NAMED
+cdef Py_ssize_t SIZE_MOST
