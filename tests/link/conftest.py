@@ -75,10 +75,10 @@ class Transport:
     def write_eof(self) -> None:
         self.state = "half closed"
 
-    def get_extra_info(self, name: str) -> Any:
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"peername": ("192.0.2.7", 4711), "sockname": ("192.0.2.1", 80)}.get(name)
 
-    def set_write_buffer_limits(self, high: int) -> None:
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
     def get_write_buffer_size(self) -> int:
@@ -163,7 +163,7 @@ def hand() -> Hand:
 
 @pytest.fixture
 def play() -> Play:
-    """`play(app, scene, **deadlines)` runs `await scene(stage)` with a stage for the application; `tls` is a context."""
+    """`play(app, scene, **deadlines)` runs `await scene(stage)` with a stage for it; `tls` is a context."""
 
     def run(app: ASGIApp, scene: Callable[[Stage], Awaitable[None]], **rest: Any) -> None:
         async def main() -> None:
