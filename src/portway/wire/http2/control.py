@@ -245,7 +245,7 @@ class Control(Writer):
         elif frames.number(payload, 0) & frames.STREAM_MASK == number:
             fault = StreamFault("a stream depends on itself")
         if fault is not None:
-            if number > self._fates.last:
+            if number not in self.streams and self._fates.of(number) == states.IDLE:
                 raise ConnectionFault(fault.text, fault.code)
             self._break(number, fault, found)
 
