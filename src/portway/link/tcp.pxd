@@ -49,7 +49,7 @@ cdef class Link(Flow):
     cdef object _open(self, events.Head head, Cycle cycle)
 
     @cython.locals(tunnel=WebSocket)
-    cdef object _deliver(self, bytes data)
+    cdef object _deliver(self, bytearray buffer, Py_ssize_t size)
 
 
     cdef bint _sent(self, bint end, bint whole) except -1
