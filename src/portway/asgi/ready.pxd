@@ -22,5 +22,6 @@ cdef class Nothing:
 
 
 cdef object _current_task
+cpdef list beside(list futures, object future)
 cpdef object resume(object future, object loop)
 cpdef object nothing()

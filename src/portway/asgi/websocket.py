@@ -246,12 +246,10 @@ class WebSocket:
     def arrival(self) -> asyncio.Future[None]:
         """Done when something has come."""
         arrival: asyncio.Future[None] = _Future(loop=self.loop)
-        if self._waiter is None:
+        if self._waiter is None or self._waiter.done():
             self._waiter = arrival
-        elif self._waiters is None:
-            self._waiters = [arrival]
         else:
-            self._waiters.append(arrival)
+            self._waiters = ready.beside(self._waiters, arrival)
         return arrival
 
     def send(self, message: Message) -> Awaitable[None]:
