@@ -57,6 +57,7 @@ cdef class WebSocket:
     cdef Py_ssize_t _queue_most
     cdef Py_ssize_t _waiting_bytes
     cdef bint _flushing
+    cdef bint _left
     cdef bint _told
     cdef bint _told_lost
     cdef bint _pinged
@@ -72,6 +73,7 @@ cdef class WebSocket:
     cpdef bint crowded(self) except -1
     cpdef int waiting(self) except -1
     cpdef object ping(self)
+    cpdef object leave(self)
     cpdef object gone(self)
     cpdef object writable(self)
     cpdef object close(self, int code, str reason)

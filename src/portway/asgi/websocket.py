@@ -75,8 +75,8 @@ class WebSocket:
     """
 
     __slots__ = (
-        "__weakref__", "_codec", "_cycle", "_delivering", "_flushing", "_handshake", "_hooks", "_next", "_pinged",
-        "_port", "_queue", "_queue_most", "_room", "_started", "_told", "_told_lost", "_waiter", "_waiters",
+        "__weakref__", "_codec", "_cycle", "_delivering", "_flushing", "_handshake", "_hooks", "_left", "_next",
+        "_pinged", "_port", "_queue", "_queue_most", "_room", "_started", "_told", "_told_lost", "_waiter", "_waiters",
         "_waiting_bytes", "_woken", "bytes_out", "client", "code", "ended", "fault", "head", "loop", "messages_in",
         "messages_out", "reason", "state", "subprotocol", "task",
     )  # fmt: skip
@@ -116,6 +116,7 @@ class WebSocket:
         self._flushing = False  # the loop will call `_flush_late`
         self._told = False  # websocket.connect
         self._told_lost = False  # websocket.disconnect
+        self._left = False
         self._pinged = False
         self._waiter: asyncio.Future[None] | None = None  # nearly always the only one
         self._waiters: list[asyncio.Future[None]] | None = None
@@ -195,6 +196,11 @@ class WebSocket:
         self._codec.ping()
         self._flush()
 
+    def leave(self) -> None:
+        """The peer will send nothing more before the accept; it may have gone, or may still read: see `take`."""
+        self._left = True
+        self.wake()
+
     def gone(self) -> None:
         """The connection is lost, or given up."""
         if self.state == CONNECTING or self.state == DENIED:
@@ -236,6 +242,10 @@ class WebSocket:
             return {"type": "websocket.connect"}
         if self._next < len(self._queue):
             return self._take_message()
+        if self._left and self.state == CONNECTING:
+            # Who waits instead of accepting must be told: nothing else will come, and nobody may be there.
+            self._cycle.abort()
+            self._end(CLOSED)
         if self.state == CLOSED or (self.state == DENIED and (self._cycle.whole or self._cycle.lost)):
             self._told_lost = True
             return {"type": "websocket.disconnect", "code": self.code, "reason": self.reason}

@@ -6,7 +6,6 @@ time; it is `_cycle` from its head to the end of its response. Its Task may live
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from portway.asgi import call, forwarded, http, scope
@@ -22,8 +21,6 @@ from portway.wire.fields import Outgoing
 from portway.wire.http1.codec import Codec
 from portway.wire.websocket import closing, handshake
 from portway.wire.websocket.handshake import HandshakeFault
-
-log = logging.getLogger("portway")
 
 # Content of a request that the application has not asked for: at most so many bytes are held, and
 # reading goes on when it has taken so much that this is left.
@@ -147,6 +144,8 @@ class Link(Flow):
             cycle.gone()
         else:
             cycle.leave()
+            if self._socket is not None:
+                self._socket.leave()
         if self._shared.cancel_on_disconnect and cycle.task is not None:
             cycle.task.cancel()
         return not truncated
