@@ -78,6 +78,32 @@ def test_who_does_not_receive_stops_the_client(loop: str) -> None:
         assert flood(raw, bytes(size)) < size
 
 
+def test_what_one_request_left_unread_does_not_stop_the_body_of_the_next(play: Callable[..., None]) -> None:
+    go = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/":
+            await go.wait()
+            body = b"unread"
+        else:
+            body = (await receive())["body"]
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": body})
+
+    async def scene(stage: Any) -> None:
+        unread = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 60000\r\n\r\n" + bytes(60_000)
+        await stage.feed(unread + b"POST /next HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n")
+        assert not stage.transport.reading
+        go.set()
+        await stage.turns()
+        assert stage.transport.written.endswith(b"unread")
+        assert stage.transport.reading
+        await stage.feed(b"next")
+        assert stage.transport.written.endswith(b"next")
+
+    play(app, scene)
+
+
 @LOOPS
 def test_send_waits_while_the_client_does_not_read(loop: str) -> None:
     waits = threading.Event()

@@ -207,6 +207,7 @@ class Link(Flow):
         cycle = Cycle.__new__(Cycle)
         cycle.begin(head, self, shared.loop, shared.hooks, scope_["client"])
         self._cycle = cycle
+        self._held = 0  # what an earlier request left unread is gone
         app = shared.app
         if head.upgrade is not None and shared.websockets is not None and handshake.asked_for(head):
             self._open(head, cycle)
