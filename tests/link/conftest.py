@@ -88,6 +88,9 @@ class Transport:
     def resume_reading(self) -> None:
         self.reading = True
 
+    def is_closing(self) -> bool:
+        return self.state in ("closed", "aborted")
+
     def close(self) -> None:
         self.state = "closed"
 

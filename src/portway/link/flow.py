@@ -80,6 +80,12 @@ class Flow(Deadline):
         else:
             self._transport.writelines(parts)
 
+    def _roomy(self) -> bool:
+        """Whether more may be written. A transport whose peer has gone takes everything at once, and would let an
+        application that does nothing but write go on for ever: the loop could not tell it of the end.
+        """
+        return not self._full and not self._transport.is_closing()
+
     # --- reading ---
 
     def _pause(self) -> None:

@@ -300,7 +300,7 @@ class Link(Flow):
                 self._flush()
             if tunnel is not None and tunnel.waiting() == waits.FOR_CLOSE and self._waiting != waits.FOR_CLOSE:
                 self._wait(waits.FOR_CLOSE)
-        return not self._full
+        return self._roomy()
 
     def credit(self, stream: int, size: int) -> None:
         if self._tunnel is not None:
@@ -332,7 +332,7 @@ class Link(Flow):
                 self._turn(whole)
             return True
         self._flush()
-        return not self._full
+        return self._roomy()
 
     def _turn(self, whole: bool) -> None:
         """The response ended apart from any bytes that came: turn to what the codec kept."""
