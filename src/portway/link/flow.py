@@ -117,7 +117,10 @@ class Flow(Deadline):
         self._lingering = True
         if self._paused:
             self._resume()
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # from asyncio's own, which asks the kernel at once: the client has gone
+            self._transport.abort()
         self._wait(waits.FOR_END)
 
     def _abort_or_close(self, unwritten: int) -> None:
