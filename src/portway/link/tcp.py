@@ -169,6 +169,7 @@ class Link(Flow):
         if not counts.links and counts.on_last_link is not None:
             counts.on_last_link()
         self._end_time()
+        self._transport = None  # before anyone is told: nothing is written any more, and no deadline set
         socket = self._socket
         self._socket = self._tunnel = None
         if socket is not None:
@@ -177,7 +178,6 @@ class Link(Flow):
                 socket.task.cancel()
         cycle = self._cycle
         self._cycle = None
-        self._transport = None
         if cycle is not None:
             cycle.gone()
             if shared.cancel_on_disconnect and cycle.task is not None:
