@@ -21,6 +21,7 @@ cdef str _CLOSE
 cdef str _DENY
 cdef Py_ssize_t HELD_MOST
 cdef Py_ssize_t GATHERED_MOST
+cdef Py_ssize_t REFILLS_MOST
 cdef Py_ssize_t ALL
 
 
@@ -56,6 +57,7 @@ cdef class WebSocket:
     cdef Py_ssize_t _next
     cdef Py_ssize_t _queue_most
     cdef Py_ssize_t _waiting_bytes
+    cdef Py_ssize_t _refills
     cdef bint _flushing
     cdef bint _left
     cdef bint _told
@@ -86,6 +88,7 @@ cdef class WebSocket:
     cpdef object abort(self)
     cpdef object returned(self)
 
+    @cython.locals(queued=Py_ssize_t)
     cdef bint _may_read(self) except -1
 
     @cython.locals(codec=Codec, room=Py_ssize_t, size=Py_ssize_t, found=list)
@@ -97,6 +100,7 @@ cdef class WebSocket:
     cdef object _take_message(self)
 
     cdef object _refill(self)
+    cpdef object _read_on(self)
     cdef object _end(self, int state)
     cdef object _heed(self, dict message)
     cdef object _send(self, dict message)
