@@ -125,6 +125,7 @@ class Stage:
             cancel_on_disconnect=False,
             websockets=Manner(max_size=1 << 20, max_queue=4, deflates=False, origins=()),
         )
+        self.shared = shared
         self.transport = Transport()
         self.link = Link(shared)
         self.link.connection_made(self.transport)

@@ -76,6 +76,8 @@ class Link(Flow):
         self._scope = scope.template("http", client, server, shared.root_path)
         shared.counts.links.add(self)
         self._wait(waits.FOR_HEAD)
+        if shared.counts.draining:
+            self.drain()
 
     def get_buffer(self, hint: int) -> memoryview | bytearray:
         if self._held:
@@ -480,10 +482,8 @@ class Link(Flow):
         elif self._cycle is None and self._codec.idle():
             self._flush()
             self._transport.close()
-        elif self._cycle is None or self._cycle.state < http.BODY:
-            pass  # `respond` will say `connection: close`
-        else:
-            self._codec.closing = True
+        elif self._cycle is not None and self._cycle.state >= http.BODY:
+            self._codec.closing = True  # before that, `respond` will say `connection: close`
 
     def disconnect(self) -> None:
         """Tell the request under way that its client has gone, and close."""
