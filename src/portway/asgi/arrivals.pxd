@@ -1,5 +1,7 @@
 cimport cython
 
+from portway.asgi cimport ready
+
 cdef extern from "Python.h":
     void PyErr_SetObject(object kind, object value)
 

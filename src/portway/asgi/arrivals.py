@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Generator
 from types import BuiltinFunctionType
 from typing import Any
 
-from portway.asgi import coroutines
+from portway.asgi import coroutines, ready
 
 COMPILED = not __file__.endswith(".py")
 
@@ -61,10 +61,8 @@ class Arrivals:
         self._spare = None
         if self._waiter is None or self._waiter.done():
             self._waiter = arrival
-        elif self._waiters is None:
-            self._waiters = [arrival]
         else:
-            self._waiters.append(arrival)
+            self._waiters = ready.beside(self._waiters, arrival)
         return arrival
 
     # --- inside ---

@@ -68,6 +68,8 @@ class Http2Link(Requests):
         self._meet(transport)
         self._gather()  # our SETTINGS
         self._wait(self._codec.waiting())
+        if self._shared.counts.draining:
+            self.drain()
 
     def get_buffer(self, hint: int) -> memoryview:
         return self._shared.view
@@ -216,7 +218,7 @@ class Http2Link(Requests):
             self._tunnels.pop(stream, None)
         self._poured += len(data)
         self._gather()
-        return room and not self._full
+        return room and self._roomy()
 
     def give_up(self, stream: int, why: str) -> None:
         """End a stream on which the peer does nothing."""
@@ -243,7 +245,7 @@ class Http2Link(Requests):
         if not self._corked or self._poured > flow.JOIN_MOST:
             self._write_all()
             self._settle()
-        return room and not self._full
+        return room and self._roomy()
 
     def _gather(self) -> None:
         if self._corked:
