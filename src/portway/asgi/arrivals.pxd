@@ -14,6 +14,7 @@ cdef object _Builtin
 
 cdef class Arrivals:
     cdef readonly object loop
+    cdef public object task
     cdef object _waiter
     cdef list _waiters
     cdef object _spare

@@ -38,7 +38,6 @@ cdef class Manner:
 cdef class WebSocket(Arrivals):
     cdef readonly Head head
     cdef readonly object client
-    cdef public object task
     cdef public bint ended
     cdef readonly int state
     cdef readonly int code

@@ -84,7 +84,6 @@ class WebSocket(Arrivals):
         "__weakref__", "_codec", "_cycle", "_flushing", "_handshake", "_hooks", "_left", "_next", "_pinged", "_port",
         "_queue", "_queue_most", "_refills", "_room", "_started", "_told", "_told_lost", "_waiting_bytes", "bytes_out",
         "client", "code", "ended", "fault", "head", "messages_in", "messages_out", "reason", "state", "subprotocol",
-        "task",
     )  # fmt: skip
 
     def __init__(
@@ -100,7 +99,6 @@ class WebSocket(Arrivals):
         self._begin_arrivals(cycle.loop)
         self.head: Head = cycle.head
         self.client = client
-        self.task: asyncio.Task[None] | None = None
         self.ended = False
         self.state = CONNECTING
         self.code = closing.LOST

@@ -15,6 +15,7 @@ cdef Py_ssize_t TAKEN_MOST
 cdef Py_ssize_t QUEUED_FEW
 cdef Py_ssize_t DRAIN
 cdef Py_ssize_t CRUMB
+cdef Py_ssize_t CREDIT_MOST
 
 
 cdef class Writer:

@@ -28,6 +28,9 @@ QUEUED_FEW = 16 * 1024
 # The rest of an unread body that is worth hearing out, rather than to reset a stream whose response is complete.
 DRAIN = 64 * 1024
 
+# What was consumed is announced when it comes to so much.
+CREDIT_MOST = frames.WINDOW_BEFORE >> 1
+
 # A frame that a narrow window makes smaller than this is a glitch.
 CRUMB = 256
 
@@ -162,8 +165,9 @@ class Writer:
         self._credit_all(size)
         if stream.state == states.OPEN or stream.state == states.LOCAL:
             stream.credit += size
-            # At half of it: an update for each frame would cost more than the content.
-            if stream.credit >= self._terms.stream_window >> 1:
+            # An update for each frame would cost more than the content; but each window that a client begins with is
+            # updated before it is used up: curl 7.88 does not go on when SETTINGS alone have made it wider.
+            if stream.credit >= min(self._terms.stream_window >> 1, CREDIT_MOST):
                 frames.write_window(self._small, number, stream.credit)
                 stream.theirs += stream.credit
                 stream.credit = 0
