@@ -43,6 +43,9 @@ cdef class Writer:
 
     cpdef bint ready(self) except -1
     cpdef Py_ssize_t backlog(self) except -1
+    @cython.locals(stream=Stream)
+    cpdef bint room(self, Py_ssize_t number) except -1
+
     cpdef list opened(self)
 
     @cython.locals(stream=Stream, mute=bint, last=bint, begin=list)

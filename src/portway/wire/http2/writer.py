@@ -83,6 +83,14 @@ class Writer:
         """Bytes that are not content and wait to be taken."""
         return len(self._small)
 
+    def room(self, number: int) -> bool:
+        """Whether the stream has room for more; if not, it will be among `opened`."""
+        stream = self.streams.get(number)
+        if stream is None:
+            return True
+        stream.full = stream.queued > QUEUED_FEW
+        return not stream.full
+
     def opened(self) -> list[int]:
         """The streams that had no room, and have it again."""
         opened = self._opened
