@@ -203,7 +203,8 @@ class Codec(Control):
         content = end - at
         stream.came += content
         if stream.state == states.LOCAL:
-            self._credit_all(size)  # the response is complete, and nobody reads this
+            stream.unread += size
+            self.credit(number, size)  # the response is complete, and nobody reads this
         else:
             stream.unread += size
             if size > content:
@@ -331,6 +332,7 @@ class Codec(Control):
             stream.state = states.REMOTE
         else:
             stream.left = made.length
+            stream.asked = not made.expect and made.upgrade is None
         stream.mute = made.method == "HEAD"
         if made.priority:
             urgency, incremental = priority.read(made.priority)

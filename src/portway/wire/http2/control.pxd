@@ -29,7 +29,7 @@ cdef class Control(Writer):
     @cython.locals(stream=Stream)
     cpdef list stalled(self)
 
-    @cython.locals(stream=Stream)
+    @cython.locals(stream=Stream, held=bint, ours=bint)
     cpdef list silent(self)
 
     @cython.locals(stream=Stream)

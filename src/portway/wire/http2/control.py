@@ -62,22 +62,30 @@ class Control(Writer):
             self._say_goodbye(faults.NO_ERROR, "")
 
     def stalled(self) -> list[int]:
-        """The streams on which nothing went although something is queued, since this was asked last."""
+        """The streams that have something queued and got no window for it, since this was asked last.
+
+        One that has a window waits for streams that are more urgent.
+        """
         found = []
         for stream in self.streams.values():
-            if stream.queued and not stream.moved:
+            if stream.queued and not stream.moved and (stream.window <= 0 or self._window <= 0):
                 found.append(stream.number)
-            stream.moved = False
+            stream.moved = stream.queued == 0
         return found
 
     def silent(self) -> list[int]:
         """The streams of which something is expected and nothing came, since this was asked last."""
         found = []
         for stream in self.streams.values():
-            if stream.state == states.LOCAL or (stream.state == states.OPEN and not stream.tunnel):
-                if not stream.heard and stream.theirs > 0 and not stream.unread:
-                    found.append(stream.number)
-                stream.heard = False
+            if stream.state == states.REMOTE:
+                continue
+            # It is our turn while we have not asked for content, or have some that nobody read, or have opened no
+            # window. After our END_STREAM all that comes is credited at once, and it is never.
+            held = not stream.asked or stream.tunnel or stream.unread > 0 or stream.theirs <= 0
+            ours = held and stream.state == states.OPEN
+            if not ours and not stream.heard:
+                found.append(stream.number)
+            stream.heard = ours
         return found
 
     def refuse(self, number: int, fault: ProtocolFault) -> bool:
@@ -272,7 +280,7 @@ class Control(Writer):
         """Keep a priority until its stream is opened."""
         promised = self._promised
         if number not in promised and len(promised) + len(self.streams) >= self._terms.streams:
-            for skipped in [one for one in promised if one < self._fates.last]:
+            for skipped in [one for one in promised if one <= self._fates.last]:
                 del promised[skipped]
             if len(promised) + len(self.streams) >= self._terms.streams:
                 raise ConnectionFault("priorities come for more streams than may be open")

@@ -114,7 +114,9 @@ class Writer:
 
     def inform(self, number: int, status: int, outgoing: Outgoing | None) -> None:
         """Queue an interim response (RFC 9110 §15.2)."""
-        if number in self.streams:
+        stream = self.streams.get(number)
+        if stream is not None:
+            stream.asked = stream.asked or status == 100
             self._head(number, status, [] if outgoing is None else outgoing.pairs, [], False)
 
     def body(self, number: int, data: bytes, end: bool) -> bool:
@@ -158,9 +160,10 @@ class Writer:
         stream = self.streams.get(number)
         if stream is None:
             return  # they were credited when it ended
+        size = min(size, stream.unread)  # what came before our END_STREAM was credited with it
         stream.unread -= size
         self._credit_all(size)
-        if stream.state == states.OPEN or stream.state == states.LOCAL:
+        if stream.state == states.OPEN or (stream.state == states.LOCAL and not stream.tunnel):
             stream.credit += size
             # At half of it: an update for each frame would cost more than the content.
             if stream.credit >= self._terms.stream_window >> 1:
@@ -291,13 +294,14 @@ class Writer:
     def _said_all(self, stream: Stream) -> None:
         """Our END_STREAM is queued."""
         stream.drop()
-        self._consume(stream)
         if stream.state == states.REMOTE:
             self._close(stream, states.ENDED)
             return
+        self.credit(stream.number, stream.unread)
         stream.state = states.LOCAL
         stream.ending = True
-        if (stream.left > DRAIN or stream.left < 0) and not stream.tunnel:
+        invited = stream.asked or stream.came
+        if (stream.left > DRAIN or stream.left < 0 or not invited) and not stream.tunnel:
             # RFC 9113 §8.1: the response is complete, and the rest of the request is of no use.
             frames.write_reset(self._small, stream.number, faults.NO_ERROR)
             self._close(stream, states.DROPPED)
