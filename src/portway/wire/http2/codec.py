@@ -214,7 +214,7 @@ class Codec(Control):
             if stream.left < 0 or (last and stream.left):
                 self._break(number, StreamFault("the content is not as long as content-length says"), found)
                 return
-        if self._limits.body and stream.came > self._limits.body:
+        if self._limits.body and stream.came > self._limits.body and not stream.tunnel:
             self._answer(number, ProtocolFault("the body is larger than is accepted here", 413), found)
             return
         heard = stream.state != states.LOCAL
@@ -365,6 +365,8 @@ class Codec(Control):
         try:
             if self._block_fault:
                 raise StreamFault("a stream depends on itself")
+            if stream.tunnel:
+                raise StreamFault("a tunnel has no trailers")  # §8.5
             if not self._block_end:
                 raise StreamFault("a header block amid the content does not end the stream")
             if stream.left > 0:

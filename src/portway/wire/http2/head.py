@@ -74,7 +74,7 @@ def read(head: Head, pairs: list[tuple[bytes, bytes]], end: bool, limits: Limits
     head.method = methods.NAMED.get(method) or rare_method(method)
     head.length = 0 if end else events.UNKNOWN
     if method == b"CONNECT":
-        connect(head, scheme, authority, path, protocol)
+        connect(head, scheme, authority, path, protocol, end)
     elif protocol is not None:
         raise StreamFault("only CONNECT names a protocol")
     if scheme is None or path is None:
@@ -197,7 +197,7 @@ def read_path(head: Head, path: bytes, limits: Limits) -> None:
 
 
 def connect(
-    head: Head, scheme: bytes | None, authority: bytes | None, path: bytes | None, protocol: bytes | None
+    head: Head, scheme: bytes | None, authority: bytes | None, path: bytes | None, protocol: bytes | None, end: bool
 ) -> None:  # fmt: skip
     if protocol is None:
         if scheme is not None or path is not None or authority is None:
@@ -206,6 +206,8 @@ def connect(
     # RFC 8441 §4
     if authority is None:
         raise StreamFault("an extended CONNECT has no :authority")
+    if end:
+        raise StreamFault("an extended CONNECT ends its stream, so that there is nothing to connect")
     if protocol.lower() != b"websocket":
         raise ProtocolFault("no protocol but websocket can be had by CONNECT", 501)
     head.upgrade = b"websocket"
