@@ -324,6 +324,7 @@ class Codec(Control):
             self._break(number, fault, found)
             return
         except ProtocolFault as fault:
+            stream.mute = made.method == "HEAD" or not made.method  # what cannot be told may be a HEAD
             if end:
                 stream.state = states.REMOTE
             self._answer(number, fault, found)

@@ -95,13 +95,17 @@ class Control(Writer):
             self.reset(number, faults.CANCEL)
             return False
         text = fault.text.encode() + b"\n"
-        if len(text) > min(stream.window, self._window):
+        if stream.mute or len(text) > min(stream.window, self._window):
             text = b""
-        pairs = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
+        pairs = [(b"content-type", b"text/plain; charset=utf-8")]
+        if not stream.mute:
+            pairs.append((b"content-length", b"%d" % len(text)))
         stream.answered = True
-        self._head(number, fault.status, self._preamble.pairs, pairs, False)
-        stream.drop()
-        self._data(stream, text, True)
+        self._head(number, fault.status, self._preamble.pairs, pairs, not text)
+        if text:
+            self._data(stream, text, True)
+        else:
+            self._said_all(stream)
         if number in self.streams:
             self._reset(stream, faults.NO_ERROR)
         return True
