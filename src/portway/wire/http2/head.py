@@ -39,7 +39,8 @@ def read(head: Head, pairs: list[tuple[bytes, bytes]], end: bool, limits: Limits
     head.version = "2"
     method = scheme = authority = path = protocol = None
     headers = head.headers
-    cookie = -1
+    crumbs: list[bytes] | None = None
+    cookie = 0
     for pair in pairs:
         name = pair[0]
         value = pair[1]
@@ -64,11 +65,14 @@ def read(head: Head, pairs: list[tuple[bytes, bytes]], end: bool, limits: Limits
             head.priority = value
         elif name == COOKIE:
             # RFC 9113 §8.2.3: they may come apart, and are one field to everybody else.
-            if cookie >= 0:
-                headers[cookie] = (name, headers[cookie][1] + b"; " + value)
+            if crumbs is not None:
+                crumbs.append(value)
                 continue
+            crumbs = [value]
             cookie = len(headers)
         headers.append(pair)
+    if crumbs is not None and len(crumbs) > 1:
+        headers[cookie] = (COOKIE, b"; ".join(crumbs))
     if method is None:
         raise StreamFault("the pseudo-header :method is missing")
     head.method = methods.NAMED.get(method) or rare_method(method)
