@@ -116,7 +116,8 @@ class Codec(Control):
     def eof(self) -> None:
         """The peer will send nothing more."""
         self.leaving = True
-        self._kept = b""
+        if not self._unread:
+            self._kept = b""
 
     def waiting(self) -> int:
         """Which of the waits in `wire.waits` the connection is in."""
@@ -188,7 +189,7 @@ class Codec(Control):
             end -= padding
         stream = self._stream_of(number, frames.DATA, found)
         last = flags & frames.END_STREAM != 0
-        if size == 0 and not last:
+        if end == at and not last:
             self._glitches.spend(1)
         if stream is None:
             self._credit_all(size)
@@ -244,7 +245,7 @@ class Codec(Control):
         self._block_fault = False
         if flags & frames.WITH_PRIORITY:
             if end - at < frames.PRIORITY_SIZE:
-                raise wrong_size("HEADERS")
+                raise too_long() if flags & frames.PADDED else wrong_size("HEADERS")
             self._block_fault = frames.number(data, at) & frames.STREAM_MASK == number
             at += frames.PRIORITY_SIZE
         self._block_end = flags & frames.END_STREAM != 0
@@ -300,7 +301,7 @@ class Codec(Control):
     ) -> None:  # fmt: skip
         """A request: its stream, and its head."""
         self._fates.opened(number)
-        if self.leaving:
+        if self._final >= 0:
             # §6.8: it was begun before our GOAWAY came there, which says that it is not heeded.
             self._fates.closed(number, states.DROPPED)
             return
@@ -385,5 +386,9 @@ class Codec(Control):
 def unpadded(data: bytes, at: int, end: int) -> int:
     """How many bytes at the end of a padded payload are padding (§6.1)."""
     if at == end or data[at] >= end - at:
-        raise ConnectionFault("the padding is longer than the frame") if at < end else wrong_size("padded")
+        raise too_long() if at < end else wrong_size("padded")
     return data[at]
+
+
+def too_long() -> ConnectionFault:
+    return ConnectionFault("the padding is longer than the frame")
