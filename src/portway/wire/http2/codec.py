@@ -310,7 +310,7 @@ class Codec(Control):
             self._glitches.spend(1)
             frames.write_reset(self._small, number, faults.REFUSED_STREAM)
             return
-        stream = Stream(number, self._their_window, self._terms.stream_window)
+        stream = Stream(number, self._their_window, self._our_window)
         self.streams[number] = stream
         self.requests += 1
         end = self._block_end

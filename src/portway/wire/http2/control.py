@@ -23,11 +23,12 @@ class Control(Writer):
     `leaving` that the peer, or we, begin nothing new, and that it closes when the streams that are open have ended.
     """
 
-    __slots__ = ("_announced_end", "_final", "_promised", "_resets", "_their_room", "_welcomed", "closing", "leaving")
+    __slots__ = ("_announced_end", "_final", "_our_window", "_promised", "_resets", "_their_room", "_welcomed", "closing", "leaving")
 
     def _begin_control(self, terms: Terms, preamble: Preamble, list_most: int) -> None:
         self._begin(terms, preamble)
         self._resets = Budget(terms.resets, "requests that came to nothing")
+        self._our_window = max(terms.stream_window, frames.WINDOW_BEFORE)  # how large theirs are, of new streams
         self._their_room = frames.WINDOW_BEFORE  # what the peer may send on all streams
         self._promised: dict[int, tuple[int, bool]] = {}  # priorities of streams that are still to come
         self._announced_end = False
@@ -209,19 +210,32 @@ class Control(Writer):
         # §6.5
         if number:
             raise on_a_stream("SETTINGS")
-        self._welcomed = True
         if flags & frames.ACK:
             if payload:
                 raise wrong_size("SETTINGS")
+            if not self._welcomed:
+                raise ConnectionFault("the first frame acknowledges SETTINGS, and has none")  # §3.4
+            self._agree()
             return
+        self._welcomed = True
         theirs = settings.read(payload)
         self._glitches.spend(1 + len(payload) // (8 * frames.SETTING_SIZE))
-        self._frame = theirs.get(settings.MAX_FRAME_SIZE, self._frame)
-        if settings.HEADER_TABLE_SIZE in theirs:
-            self._encoder.limit_table(theirs[settings.HEADER_TABLE_SIZE])
-        if settings.INITIAL_WINDOW_SIZE in theirs:
-            self._change_windows(theirs[settings.INITIAL_WINDOW_SIZE])
+        for key, value in theirs:
+            if key == settings.MAX_FRAME_SIZE:
+                self._frame = value
+            elif key == settings.HEADER_TABLE_SIZE:
+                self._encoder.limit_table(value)
+            elif key == settings.INITIAL_WINDOW_SIZE:
+                self._change_windows(value)
         frames.write_ack(self._small)
+
+    def _agree(self) -> None:
+        """The peer knows our SETTINGS; before, its windows were those of the RFC (§6.9.2)."""
+        narrower = self._our_window - self._terms.stream_window
+        self._our_window = self._terms.stream_window
+        if narrower:
+            for stream in self.streams.values():
+                stream.theirs -= narrower
 
     def _change_windows(self, size: int) -> None:
         # §6.9.2: also of the streams that are open, which may become negative.
