@@ -23,7 +23,10 @@ class Control(Writer):
     `leaving` that the peer, or we, begin nothing new, and that it closes when the streams that are open have ended.
     """
 
-    __slots__ = ("_announced_end", "_final", "_our_window", "_promised", "_resets", "_their_room", "_welcomed", "closing", "leaving")
+    __slots__ = (
+        "_announced_end", "_final", "_our_window", "_promised", "_resets", "_their_room", "_welcomed", "closing",
+        "leaving",
+    )  # fmt: skip
 
     def _begin_control(self, terms: Terms, preamble: Preamble, list_most: int) -> None:
         self._begin(terms, preamble)

@@ -158,9 +158,9 @@ class Writer:
     def credit(self, number: int, size: int) -> None:
         """So many bytes of the stream's content were consumed."""
         stream = self.streams.get(number)
-        if stream is None:
-            return  # they were credited when it ended
-        size = min(size, stream.unread)  # what came before our END_STREAM was credited with it
+        if stream is None or stream.unread == 0:
+            return  # they were credited when it, or our side of it, ended
+        size = min(size, stream.unread)
         stream.unread -= size
         self._credit_all(size)
         if stream.state == states.OPEN or (stream.state == states.LOCAL and not stream.tunnel):
