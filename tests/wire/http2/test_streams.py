@@ -19,7 +19,7 @@ def test_a_new_stream() -> None:
     one = Stream(1, 10, 20)
     assert (one.number, one.window, one.theirs, one.queued, one.urgency) == (1, 10, 20, 0, 3)
     assert repr(one) == "<Stream 1 OPEN window=10 queued=0>"
-    assert not (one.ending or one.answered or one.mute or one.tunnel or one.full or one.incremental or one.scheduled)
+    assert not any((one.ending, one.answered, one.mute, one.tunnel, one.full, one.incremental, one.scheduled))
 
 
 @given(pieces=st.lists(st.binary(max_size=20), max_size=6), sizes=st.lists(st.integers(1, 30), max_size=60))

@@ -165,7 +165,7 @@ def place_host(head: Head, authority: bytes | None, host: bytes | None) -> None:
     found = host if authority is None else authority
     if found is None:
         raise ProtocolFault("the pseudo-header :authority is missing, and so is the Host header")
-    if host is not None and authority is not None and host != authority:
+    if host is not None and authority is not None and host.lower() != authority.lower():
         raise StreamFault("the Host header is another one than :authority")
     check_authority(found)
     if host is None:
@@ -173,6 +173,8 @@ def place_host(head: Head, authority: bytes | None, host: bytes | None) -> None:
 
 
 def check_authority(value: bytes) -> None:
+    if not value:
+        raise StreamFault("the :authority is empty, and http has none such")  # RFC 9110 §4.2.1
     try:
         fields.check_host(value)
     except ProtocolFault:
