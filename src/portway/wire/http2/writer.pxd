@@ -51,6 +51,7 @@ cdef class Writer:
     @cython.locals(stream=Stream, mute=bint, last=bint, begin=list)
     cpdef bint respond(self, Py_ssize_t number, int status, Outgoing outgoing, bytes body, bint end) except -1
 
+    @cython.locals(stream=Stream)
     cpdef object inform(self, Py_ssize_t number, int status, Outgoing outgoing)
 
     @cython.locals(stream=Stream)
@@ -86,7 +87,9 @@ cdef class Writer:
     cdef object _pump(self)
 
     cdef object _last_of(self, Stream stream, bytes piece)
+    @cython.locals(invited=bint)
     cdef object _said_all(self, Stream stream)
+
     cdef object _reset(self, Stream stream, int code)
     cdef object _close(self, Stream stream, int state)
     cdef object _consume(self, Stream stream)

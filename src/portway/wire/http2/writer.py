@@ -125,7 +125,9 @@ class Writer:
 
     def inform(self, number: int, status: int, outgoing: Outgoing | None) -> None:
         """Queue an interim response (RFC 9110 §15.2)."""
-        if number in self.streams:
+        stream = self.streams.get(number)
+        if stream is not None:
+            stream.asked = stream.asked or status == 100
             self._head(number, status, [] if outgoing is None else outgoing.pairs, [], False)
 
     def body(self, number: int, data: bytes, end: bool) -> bool:
@@ -167,11 +169,12 @@ class Writer:
     def credit(self, number: int, size: int) -> None:
         """So many bytes of the stream's content were consumed."""
         stream = self.streams.get(number)
-        if stream is None:
-            return  # they were credited when it ended
+        if stream is None or stream.unread == 0:
+            return  # they were credited when it, or our side of it, ended
+        size = min(size, stream.unread)
         stream.unread -= size
         self._credit_all(size)
-        if stream.state == states.OPEN or stream.state == states.LOCAL:
+        if stream.state == states.OPEN or (stream.state == states.LOCAL and not stream.tunnel):
             stream.credit += size
             # An update for each frame would cost more than the content; but each window that a client begins with is
             # updated before it is used up: curl 7.88 does not go on when SETTINGS alone have made it wider.
@@ -303,13 +306,14 @@ class Writer:
     def _said_all(self, stream: Stream) -> None:
         """Our END_STREAM is queued."""
         stream.drop()
-        self._consume(stream)
         if stream.state == states.REMOTE:
             self._close(stream, states.ENDED)
             return
+        self.credit(stream.number, stream.unread)
         stream.state = states.LOCAL
         stream.ending = True
-        if (stream.left > DRAIN or stream.left < 0) and not stream.tunnel:
+        invited = stream.asked or stream.came
+        if (stream.left > DRAIN or stream.left < 0 or not invited) and not stream.tunnel:
             # RFC 9113 §8.1: the response is complete, and the rest of the request is of no use.
             frames.write_reset(self._small, stream.number, faults.NO_ERROR)
             self._close(stream, states.DROPPED)
