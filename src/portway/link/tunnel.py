@@ -13,11 +13,11 @@ from portway.wire.websocket import closing
 
 
 class Tunnel(Deadline):
-    """`link` is the connection's, and writes; `socket` is to be set at once."""
+    """`link` is the connection's, and writes; `socket` is to be set at once. `draining` says that the server stops."""
 
-    __slots__ = ("_early", "_held", "_link", "_open", "_shared", "_stream", "_waiting", "socket")
+    __slots__ = ("_draining", "_early", "_held", "_link", "_open", "_shared", "_stream", "_waiting", "socket")
 
-    def __init__(self, shared: Shared, link: Any, stream: int) -> None:
+    def __init__(self, shared: Shared, link: Any, stream: int, draining: bool) -> None:
         self._begin_time(shared.clock)
         self._shared = shared
         self._link = link
@@ -25,6 +25,7 @@ class Tunnel(Deadline):
         self._early: list[bytes] = []  # what came before the handshake was answered
         self._held = 0  # bytes that came and were not credited
         self._open = False
+        self._draining = draining
         self._waiting = waits.FOR_US
         self.socket: WebSocket | None = None
 
@@ -58,10 +59,9 @@ class Tunnel(Deadline):
 
     def drain(self) -> None:
         """The server stops."""
-        socket = self.socket
-        assert socket is not None
-        socket.close(closing.RESTART, "")
-        self._settle()
+        self._draining = True
+        if self._open:
+            self._settle()
 
     def writable(self) -> None:
         socket = self.socket
@@ -96,6 +96,8 @@ class Tunnel(Deadline):
         """After anything happened: let more come, or not, and wait for what."""
         socket = self.socket
         assert socket is not None
+        if self._draining:
+            socket.close(closing.RESTART, "")
         if self._held and not socket.crowded():
             held = self._held
             self._held = 0

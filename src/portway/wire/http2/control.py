@@ -64,18 +64,24 @@ class Control(Writer):
     def stalled(self) -> list[int]:
         """The streams on which nothing went although something is queued, since this was asked last."""
         found = []
+        # Who only waits for its turn is not stalled, and nor is anyone while some go on in a narrow connection.
+        shut = self._window <= 0 and not self._moved
         for stream in self.streams.values():
-            if stream.queued and not stream.moved:
+            if stream.queued and not stream.moved and (stream.window <= 0 or shut):
                 found.append(stream.number)
             stream.moved = False
+        self._moved = False
         return found
 
     def silent(self) -> list[int]:
         """The streams of which something is expected and nothing came, since this was asked last."""
-        found = []
+        found: list[int] = []
+        if self._their_room <= 0:
+            return found  # it is all streams together that may send nothing
         for stream in self.streams.values():
             if stream.state == states.LOCAL or (stream.state == states.OPEN and not stream.tunnel):
-                if not stream.heard and stream.theirs > 0 and not stream.unread:
+                asked = not stream.waits or stream.came > 0
+                if asked and not stream.heard and stream.theirs > 0 and not stream.unread:
                     found.append(stream.number)
                 stream.heard = False
         return found

@@ -27,6 +27,7 @@ cdef class Stream:
     cdef public bint full
     cdef public bint moved
     cdef public bint heard
+    cdef public bint waits
     cdef public int urgency
     cdef public bint incremental
     cdef public bint scheduled

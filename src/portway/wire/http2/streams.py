@@ -13,12 +13,13 @@ class Stream:
     `window` is what may be sent, `theirs` what the peer may still send, `unread` what of that came and was not
     consumed, `credit` what was consumed and not announced; `left` is what of a content-length has not come.
     `ending` says that an END_STREAM follows what is queued, `trailers` what comes before it; `full` that someone
-    waits for the queue to become short; `moved` and `heard` that bytes went, or came, since somebody looked.
+    waits for the queue to become short; `moved` and `heard` that bytes went, or came, since somebody looked; `waits`
+    that the peer sends nothing before we ask for it.
     """
 
     __slots__ = (
         "answered", "at", "came", "credit", "ending", "full", "heard", "incremental", "left", "moved", "mute", "number",
-        "queue", "queued", "scheduled", "state", "theirs", "trailers", "tunnel", "unread", "urgency", "window",
+        "queue", "queued", "scheduled", "state", "theirs", "trailers", "tunnel", "unread", "urgency", "waits", "window",
     )  # fmt: skip
 
     def __init__(self, number: int, window: int, theirs: int) -> None:
@@ -41,6 +42,7 @@ class Stream:
         self.full = False
         self.moved = True
         self.heard = True
+        self.waits = False
         self.urgency = priority.URGENCY
         self.incremental = False
         self.scheduled = False

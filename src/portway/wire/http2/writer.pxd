@@ -32,6 +32,7 @@ cdef class Writer:
     cdef Py_ssize_t _window
     cdef Py_ssize_t _kept_credit
     cdef Py_ssize_t _narrowed
+    cdef bint _moved
     cdef readonly dict streams
     cdef public bint blocked
 
@@ -42,11 +43,16 @@ cdef class Writer:
 
     cpdef bint ready(self) except -1
     cpdef Py_ssize_t backlog(self) except -1
+
+    @cython.locals(stream=Stream)
+    cpdef bint room(self, Py_ssize_t number) except -1
+
     cpdef list opened(self)
 
     @cython.locals(stream=Stream, mute=bint, last=bint, begin=list)
     cpdef bint respond(self, Py_ssize_t number, int status, Outgoing outgoing, bytes body, bint end) except -1
 
+    @cython.locals(stream=Stream)
     cpdef object inform(self, Py_ssize_t number, int status, Outgoing outgoing)
 
     @cython.locals(stream=Stream)

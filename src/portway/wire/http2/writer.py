@@ -36,8 +36,8 @@ class Writer:
     """The sending half of a codec; `blocked` says that the link can take no content now."""
 
     __slots__ = (
-        "_encoder", "_fates", "_frame", "_glitches", "_kept_credit", "_narrowed", "_opened", "_parts", "_preamble",
-        "_schedule", "_small", "_terms", "_their_window", "_window", "blocked", "streams",
+        "_encoder", "_fates", "_frame", "_glitches", "_kept_credit", "_moved", "_narrowed", "_opened", "_parts",
+        "_preamble", "_schedule", "_small", "_terms", "_their_window", "_window", "blocked", "streams",
     )  # fmt: skip
 
     def _begin(self, terms: Terms, preamble: Preamble) -> None:
@@ -55,6 +55,7 @@ class Writer:
         self._window = frames.WINDOW_BEFORE  # of the connection
         self._kept_credit = 0  # of the connection: consumed, and not announced
         self._narrowed = 0
+        self._moved = False  # content went on some stream since somebody looked
         self.streams: dict[int, Stream] = {}
         self.blocked = False
 
@@ -79,6 +80,11 @@ class Writer:
     def backlog(self) -> int:
         """Bytes that are not content and wait to be taken."""
         return len(self._small)
+
+    def room(self, number: int) -> bool:
+        """Whether there is room for more on a stream; if not, it is one of the `opened` some time."""
+        stream = self.streams.get(number)
+        return stream is None or not stream.full
 
     def opened(self) -> list[int]:
         """The streams that had no room, and have it again."""
@@ -114,7 +120,11 @@ class Writer:
 
     def inform(self, number: int, status: int, outgoing: Outgoing | None) -> None:
         """Queue an interim response (RFC 9110 §15.2)."""
-        if number in self.streams:
+        stream = self.streams.get(number)
+        if stream is not None:
+            if status == 100:
+                stream.waits = False
+                stream.heard = True
             self._head(number, status, [] if outgoing is None else outgoing.pairs, [], False)
 
     def body(self, number: int, data: bytes, end: bool) -> bool:
@@ -158,6 +168,7 @@ class Writer:
         stream = self.streams.get(number)
         if stream is None:
             return  # they were credited when it ended
+        size = min(size, stream.unread)  # and so they were if our side has ended
         stream.unread -= size
         self._credit_all(size)
         if stream.state == states.OPEN or stream.state == states.LOCAL:
@@ -239,7 +250,7 @@ class Writer:
         size = len(data)
         stream.window -= size
         self._window -= size
-        stream.moved = True
+        stream.moved = self._moved = True
         frames.write_head(self._small, size, frames.DATA, frames.END_STREAM if end else 0, stream.number)
         if size <= JOINED_MOST:
             self._small += data
