@@ -185,7 +185,7 @@ def hand() -> Hand:
 
 @pytest.fixture
 def play() -> Play:
-    """`play(app, scene, **deadlines)` runs `await scene(stage)` with a stage for the application; `tls` is a context."""
+    """`play(app, scene, **deadlines)` runs `await scene(stage)` with a stage for it; `tls` is a context."""
 
     def run(app: ASGIApp, scene: Callable[[Stage], Awaitable[None]], **rest: Any) -> None:
         async def main() -> None:

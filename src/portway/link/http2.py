@@ -116,6 +116,7 @@ class Http2Link(Requests):
             if self._shared.cancel_on_disconnect and cycle.task is not None:
                 cycle.task.cancel()
         self._write_all()
+        self._settle()
         return bool(self._codec.streams) and not self._lingering
 
     def pause_writing(self) -> None:
@@ -310,6 +311,9 @@ class Http2Link(Requests):
         codec = self._codec
         if self._transport is None or self._lingering:
             return
+        if self._left:
+            for number in codec.stuck():
+                self.give_up(number, "")  # no window will open any more
         if codec.closing:
             self._close(False)
             return

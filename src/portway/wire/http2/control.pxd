@@ -16,7 +16,6 @@ cdef class Control(Writer):
     cdef Py_ssize_t _final
     cdef dict _promised
     cdef Budget _resets
-    cdef Py_ssize_t _their_room
     cdef bint _welcomed
     cdef readonly bint closing
     cdef readonly bint leaving
@@ -28,6 +27,8 @@ cdef class Control(Writer):
 
     @cython.locals(stream=Stream)
     cpdef list stalled(self)
+
+    cpdef list stuck(self)
 
     @cython.locals(stream=Stream)
     cpdef list silent(self)

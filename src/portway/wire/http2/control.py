@@ -23,12 +23,11 @@ class Control(Writer):
     `leaving` that the peer, or we, begin nothing new, and that it closes when the streams that are open have ended.
     """
 
-    __slots__ = ("_announced_end", "_final", "_promised", "_resets", "_their_room", "_welcomed", "closing", "leaving")
+    __slots__ = ("_announced_end", "_final", "_promised", "_resets", "_welcomed", "closing", "leaving")
 
     def _begin_control(self, terms: Terms, preamble: Preamble, list_most: int) -> None:
         self._begin(terms, preamble)
         self._resets = Budget(terms.resets, "requests that came to nothing")
-        self._their_room = frames.WINDOW_BEFORE  # what the peer may send on all streams
         self._promised: dict[int, tuple[int, bool]] = {}  # priorities of streams that are still to come
         self._announced_end = False
         self._final = -1  # the last stream that is heeded, as a GOAWAY said
@@ -72,6 +71,10 @@ class Control(Writer):
             stream.moved = False
         self._moved = False
         return found
+
+    def stuck(self) -> list[int]:
+        """The streams on which something is queued that no window lets out."""
+        return [each.number for each in self.streams.values() if each.queued and min(each.window, self._window) <= 0]
 
     def silent(self) -> list[int]:
         """The streams of which something is expected and nothing came, since this was asked last."""
@@ -276,9 +279,6 @@ class Control(Writer):
         if self._final < 0:
             self._final = self._fates.last  # RFC 9113 §6.8: it must not grow
         frames.write_goaway(self._small, self._final, code, text.encode())
-
-    def _announced(self, size: int) -> None:
-        self._their_room += size
 
 
 def wrong_size(kind: str) -> ConnectionFault:
