@@ -110,7 +110,7 @@ class Http2Link(Requests):
         self._left = True
         self._codec.eof()
         for tunnel in list(self._tunnels.values()):
-            tunnel.gone()
+            tunnel.leave()
         for cycle in list(self._cycles.values()):
             cycle.leave()
             if self._shared.cancel_on_disconnect and cycle.task is not None:

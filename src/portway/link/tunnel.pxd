@@ -1,5 +1,6 @@
 cimport cython
 
+from portway.asgi cimport websocket
 from portway.asgi.websocket cimport WebSocket
 from portway.link.context cimport Deadlines, Shared
 from portway.link.deadline cimport Deadline
@@ -21,6 +22,9 @@ cdef class Tunnel(Deadline):
 
     @cython.locals(socket=WebSocket)
     cpdef object deliver(self, bytes data, bint end)
+
+    @cython.locals(socket=WebSocket)
+    cpdef object leave(self)
 
     @cython.locals(socket=WebSocket)
     cpdef object gone(self)

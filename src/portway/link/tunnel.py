@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from portway.asgi import websocket
 from portway.asgi.websocket import WebSocket
 from portway.link.context import Shared
 from portway.link.deadline import Deadline
@@ -45,7 +46,16 @@ class Tunnel(Deadline):
         else:
             self._early.append(data)
         if end:
+            self.leave()
+
+    def leave(self) -> None:
+        """The peer will send nothing more; but an answer that is no WebSocket may be under way."""
+        socket = self.socket
+        assert socket is not None
+        if self._open:
             self.gone()
+        elif socket.state != websocket.DENIED:
+            self._link.give_up(self._stream, "")
 
     def gone(self) -> None:
         """Nothing more comes."""
