@@ -18,6 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
 import pytest
 import trustme
 
@@ -359,6 +363,212 @@ def peer() -> Callable[..., contextlib.AbstractContextManager[Peer]]:
     @contextlib.contextmanager
     def one(app: Any, **settings: Any) -> Iterator[Peer]:
         with serve(app, **{"lifespan": "off"} | settings) as served, Peer(served.host, served.port) as client:
+            yield client
+
+    return one
+
+
+# --- HTTP/2, frame by frame ---
+
+
+class Answer:
+    """What came on one stream, as far as it has come; `code` is that of a reset."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        self.interim: list[list[tuple[str, str]]] = []
+        self.body = b""
+        self.trailers: list[tuple[str, str]] = []
+        self.ended = False
+        self.code: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status} {len(self.body)} bytes ended={self.ended} code={self.code}>"
+
+    @property
+    def over(self) -> bool:
+        return self.ended or self.code is not None
+
+    def header(self, name: str) -> str | None:
+        found = [value for key, value in self.headers if key == name]
+        return ", ".join(found) if found else None
+
+
+class Talk:
+    """A client's side of HTTP/2 by python-hyper's h2, without a socket: `out` is what it has to say.
+
+    It opens windows as content comes, if it `reads`; `window` is the first one of a stream, and `wide` makes the
+    connection's as large as can be. What a header may be is for the server to judge.
+    """
+
+    def __init__(self, window: int | None = None, wide: bool = False) -> None:
+        config = h2.config.H2Configuration(
+            header_encoding="latin-1", validate_outbound_headers=False, normalize_outbound_headers=False
+        )
+        self.h2 = h2.connection.H2Connection(config)
+        # A GOAWAY ends nothing that is under way (RFC 9113 §6.8), but to this library it is the end of all.
+        states, inputs = h2.connection.ConnectionState, h2.connection.ConnectionInputs
+        still = {(state, inputs.RECV_GOAWAY): (None, state) for state in (states.CLIENT_OPEN, states.IDLE)}
+        self.h2.state_machine._transitions = self.h2.state_machine._transitions | still
+        if window is not None:
+            self.h2.local_settings = h2.settings.Settings(
+                initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window}
+            )
+        self.h2.initiate_connection()
+        if wide:
+            self.h2.increment_flow_control_window(2**31 - 1 - 65535)
+        self.reads = True
+        self.answers: dict[int, Answer] = {}
+        self.goaways: list[tuple[int, int, str]] = []  # the last stream, the code, and the text
+        self.pongs: list[bytes] = []
+        self.acked = False  # they have taken our settings
+        self.kinds: list[str] = []  # of all events, in their order
+
+    def out(self) -> bytes:
+        return self.h2.data_to_send()
+
+    def begin(self, path: str = "/", *headers: tuple[str, str], method: str = "GET", end: bool = True) -> int:
+        """A request's head; its stream."""
+        stream = self.h2.get_next_available_stream_id()
+        pseudo = [(":method", method), (":scheme", "http"), (":authority", "a"), (":path", path)]
+        self.answers[stream] = Answer()
+        self.h2.send_headers(stream, [*pseudo, *headers], end_stream=end)
+        return stream
+
+    def connect(self, path: str = "/", *headers: tuple[str, str]) -> int:
+        """A request for a WebSocket (RFC 8441 §5.1)."""
+        version = ("sec-websocket-version", "13")
+        return self.begin(path, (":protocol", "websocket"), version, *headers, method="CONNECT", end=False)
+
+    def heard(self, data: bytes) -> None:
+        """Their bytes."""
+        for event in self.h2.receive_data(data):
+            self.kinds.append(type(event).__name__)
+            self._take(event, self.answers.get(getattr(event, "stream_id", None) or 0, Answer()))
+
+    def _take(self, event: Any, answer: Answer) -> None:
+        if isinstance(event, h2.events.ResponseReceived):
+            answer.status, answer.headers = int(event.headers[0][1]), event.headers[1:]  # type: ignore[assignment]
+        elif isinstance(event, h2.events.InformationalResponseReceived):
+            answer.interim.append(event.headers)  # type: ignore[arg-type]
+        elif isinstance(event, h2.events.TrailersReceived):
+            answer.trailers = event.headers  # type: ignore[assignment]
+        elif isinstance(event, h2.events.DataReceived):
+            answer.body += event.data
+            if self.reads and event.flow_controlled_length:
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, h2.events.StreamEnded):
+            answer.ended = True
+        elif isinstance(event, h2.events.StreamReset):
+            answer.code = int(event.error_code or 0)
+        elif isinstance(event, h2.events.ConnectionTerminated):
+            text = (event.additional_data or b"").decode()
+            self.goaways.append((event.last_stream_id or 0, int(event.error_code or 0), text))
+        elif isinstance(event, h2.events.PingAckReceived):
+            self.pongs.append(event.ping_data)
+        elif isinstance(event, h2.events.SettingsAcknowledged):
+            self.acked = True
+
+
+class Http2(Raw):
+    """A client of HTTP/2 on a socket. It has said its preface, unless it is not to `greet`."""
+
+    def __init__(self, host: str, port: int, *, greet: bool = True, tls: Any = None, **rest: Any) -> None:
+        if tls is not None:
+            tls.set_alpn_protocols(["h2"])
+        super().__init__(host, port, PATIENCE, tls=tls)
+        self.talk = Talk(**rest)
+        self.answers = self.talk.answers
+        if greet:
+            self.flush()
+
+    def flush(self) -> None:
+        self.send(self.talk.out())
+
+    def begin(self, path: str = "/", *headers: tuple[str, str], **rest: Any) -> int:
+        """See `Talk.begin`; it is sent."""
+        stream = self.talk.begin(path, *headers, **rest)
+        self.flush()
+        return stream
+
+    def content(self, stream: int, data: bytes, end: bool = False) -> None:
+        """Send this, waiting for windows."""
+        talk = self.talk
+        at = 0
+        while at < len(data) or end:
+            room = min(talk.h2.local_flow_control_window(stream), talk.h2.max_outbound_frame_size, len(data) - at)
+            if room <= 0 and at < len(data):
+                self.look()
+                continue
+            at += room
+            done = end and at == len(data)
+            talk.h2.send_data(stream, data[at - room : at], end_stream=done)
+            self.flush()
+            if done:
+                return
+
+    def look(self) -> bool:
+        """Take what has come, waiting for it; whether there was anything but the end."""
+        data = self.socket.recv(1 << 16)
+        self.talk.heard(data)
+        with contextlib.suppress(OSError):  # they may have closed
+            self.flush()
+        return bool(data)
+
+    def until(self, condition: Callable[[], Any]) -> None:  # type: ignore[override]
+        """Look until it is so; EOFError if the connection ends before."""
+        while not condition():
+            if not self.look():
+                raise EOFError(f"{self.answers} {self.talk.goaways}")
+
+    def answer(self, stream: int) -> Answer:
+        """The whole answer."""
+        self.until(lambda: self.answers[stream].over)
+        return self.answers[stream]
+
+    def ask(self, path: str = "/", *headers: tuple[str, str], body: bytes = b"", **rest: Any) -> Answer:  # type: ignore[override]
+        """A request and its whole answer."""
+        stream = self.begin(path, *headers, end=not body, **rest)
+        if body:
+            self.content(stream, body, True)
+        return self.answer(stream)
+
+    def ping(self) -> None:
+        """Wait for the answer to a ping: all that was sent before has been looked at."""
+        count = len(self.talk.pongs)
+        self.talk.h2.ping(b"are you?")
+        self.flush()
+        self.until(lambda: len(self.talk.pongs) > count)
+
+    def hang(self) -> tuple[int, int, str]:
+        """Read to the end; the last GOAWAY before it."""
+        with contextlib.suppress(ConnectionResetError):
+            while self.look():
+                pass
+        return self.talk.goaways[-1]
+
+    reset = Peer.reset
+
+
+@pytest.fixture
+def dial() -> Callable[..., Http2]:
+    """`with dial(served, **rest) as client:` connects by HTTP/2; see `Http2` and `Talk`."""
+    return lambda served, **rest: Http2(getattr(served, "host", "127.0.0.1"), served.port, **rest)
+
+
+@pytest.fixture
+def talk() -> type[Talk]:
+    return Talk
+
+
+@pytest.fixture
+def http2() -> Callable[..., contextlib.AbstractContextManager[Http2]]:
+    """`with http2(app, **settings) as client:` serves the application to one client of HTTP/2."""
+
+    @contextlib.contextmanager
+    def one(app: Any, **settings: Any) -> Iterator[Http2]:
+        with serve(app, **{"lifespan": "off"} | settings) as served, Http2(served.host, served.port) as client:
             yield client
 
     return one

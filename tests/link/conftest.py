@@ -13,10 +13,12 @@ from portway.asgi.websocket import Manner
 from portway.hooks import Hooks
 from portway.link.clock import TICKS_A_SECOND, Clock
 from portway.link.context import Counts, Deadlines, Shared
+from portway.link.http2 import Http2Link
 from portway.link.tcp import Link
 from portway.link.tls import Filter
 from portway.types import ASGIApp, Message, Receive, Scope, Send
 from portway.wire.http1.encode import Preamble
+from portway.wire.http2.settings import Terms
 from portway.wire.port import Limits
 
 
@@ -103,7 +105,9 @@ class Transport:
 class Stage:
     """A link of an application, its transport, and its clock."""
 
-    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None, **seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, tls: ssl.SSLContext | None = None, talk: Any = None, **seconds: float
+    ) -> None:  # fmt: skip
         loop = asyncio.get_running_loop()
         self.hand = Hand()
         self.clock = Clock(self.hand, Preamble(), False)  # type: ignore[arg-type]
@@ -126,16 +130,31 @@ class Stage:
             concurrency=0,
             cancel_on_disconnect=False,
             websockets=Manner(max_size=1 << 20, max_queue=4, deflates=False, origins=()),
+            terms=Terms(connects=True),
         )
         self.shared = shared
         self.transport = Transport()
-        self.link: Any = Link(shared) if tls is None else Filter(shared, tls, lambda alpn: Link(shared))
+        kind = Link if talk is None else Http2Link
+        self.link: Any = kind(shared) if tls is None else Filter(shared, tls, lambda alpn: kind(shared))
         self.link.connection_made(self.transport)
+        self.talk = talk  # the client, if it speaks HTTP/2
 
     async def feed(self, data: bytes) -> None:
         """Bytes come, and the application gets its turns."""
         self.link.data_received(data)
         await self.turns()
+
+    async def exchange(self) -> Any:
+        """What the client has to say comes, and it hears what was written; itself."""
+        await self.feed(self.talk.out())
+        await self.hear()
+        return self.talk
+
+    async def hear(self) -> None:
+        """The client hears what was written, and what the loop has yet to write."""
+        await self.turns()
+        written, self.transport.written = self.transport.written, b""
+        self.talk.heard(written)
 
     async def read(self, data: bytes) -> None:
         """The same for a link that has to give a buffer first."""
@@ -178,6 +197,12 @@ def play() -> Play:
         asyncio.run(main())
 
     return run
+
+
+@pytest.fixture
+def play2(play: Play, talk: Callable[..., Any]) -> Play:
+    """The same for HTTP/2: the client is `stage.talk`."""
+    return lambda app, scene, **rest: play(app, scene, talk=talk(), **rest)
 
 
 class Sockets:

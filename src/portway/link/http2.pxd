@@ -26,6 +26,9 @@ cdef class Http2Link(Requests):
     cdef double _late_since
     cdef bint _reading_on
     cdef bint _draining
+    cdef list _held_up
+    cdef Py_ssize_t _stall_at
+    cdef Py_ssize_t _silence_at
     cdef Py_ssize_t _refilled
     cdef int _waiting
 
@@ -47,13 +50,15 @@ cdef class Http2Link(Requests):
     cpdef object give_up(self, Py_ssize_t stream, str why)
 
     cdef bint _sent(self, Py_ssize_t stream, Py_ssize_t size, bint end) except -1
+    cdef bint _room(self, Py_ssize_t stream) except -1
+
+    @cython.locals(tunnel=Tunnel, cycle=Cycle)
+    cdef object _let_on(self, Py_ssize_t stream)
+
     cdef object _gather(self)
 
     @cython.locals(codec=Codec)
     cdef object _write_all(self)
-
-    @cython.locals(tunnel=Tunnel, cycle=Cycle)
-    cdef object _opened(self, Py_ssize_t number)
 
     cpdef object _read_on(self)
     cdef object _refuse(self, object fault)
@@ -62,3 +67,10 @@ cdef class Http2Link(Requests):
     cdef object _end_all(self)
 
     cdef object _sweep(self)
+
+    @cython.locals(cycle=Cycle)
+    cdef object _hush(self, Py_ssize_t number)
+
+
+cdef Py_ssize_t renewed(Py_ssize_t at, Py_ssize_t now, Py_ssize_t span) except -1
+cdef Py_ssize_t sooner(Py_ssize_t one, Py_ssize_t other) except -1

@@ -41,8 +41,8 @@ class Http2Link(Requests):
     """A Port for all requests of a connection, and the protocol of its transport."""
 
     __slots__ = (
-        "_codec", "_corked", "_cycles", "_draining", "_late", "_late_since", "_reading_on", "_refilled", "_tunnels",
-        "_waiting",
+        "_codec", "_corked", "_cycles", "_draining", "_held_up", "_late", "_late_since", "_reading_on", "_refilled",
+        "_silence_at", "_stall_at", "_tunnels", "_waiting",
     )  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
@@ -56,6 +56,9 @@ class Http2Link(Requests):
         self._late_since = 0.0
         self._reading_on = False  # the loop will call `_read_on`
         self._draining = False
+        self._held_up: list[int] = []  # streams that wait for the transport to have room
+        self._stall_at = 0  # the ticks at which streams are looked for on which nothing goes, and nothing comes
+        self._silence_at = 0
         self._refilled = shared.clock.now
         self._waiting = waits.FOR_US
 
@@ -106,15 +109,18 @@ class Http2Link(Requests):
 
     def eof_received(self) -> bool:
         """The peer will send nothing more; it may still read what it asked for."""
+        while self._codec.unread() and not self._codec.closing:
+            self.data_received(b"")
         self._left = True
         self._codec.eof()
         for tunnel in list(self._tunnels.values()):
-            tunnel.gone()
+            tunnel.leave()
         for cycle in list(self._cycles.values()):
             cycle.leave()
             if self._shared.cancel_on_disconnect and cycle.task is not None:
                 cycle.task.cancel()
         self._write_all()
+        self._settle()
         return bool(self._codec.streams) and not self._lingering
 
     def pause_writing(self) -> None:
@@ -125,15 +131,15 @@ class Http2Link(Requests):
         self._full = False
         self._codec.blocked = False
         self._write_all()
+        if not self._full:
+            held_up = self._held_up
+            self._held_up = []
+            for number in held_up:
+                self._let_on(number)
         if self._lingering:
             self._wait(waits.FOR_END)
-            return
-        if not self._full:
-            # Those wait, too, that have a window.
-            for number in [*self._cycles, *self._tunnels]:
-                if self._codec.room(number):
-                    self._opened(number)
-        self._settle()
+        else:
+            self._settle()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._shared.counts.forget(self)
@@ -175,7 +181,7 @@ class Http2Link(Requests):
             self._cycles[head.stream] = cycle
             self._start(cycle)
             return
-        tunnel = Tunnel(self._shared, self, head.stream)
+        tunnel = Tunnel(self._shared, self, head.stream, self._draining)
         self._cycles[head.stream] = cycle
         socket = self._socket_of(cycle, tunnel, handshake.open_http2)
         if socket is not None:
@@ -191,7 +197,8 @@ class Http2Link(Requests):
 
     def inform(self, stream: int, status: int, headers: Outgoing | None) -> None:
         self._codec.inform(stream, status, headers)
-        self._gather()
+        if not self._corked:
+            self._write_all()
 
     def body(self, stream: int, data: bytes, end: bool) -> bool:
         self._codec.body(stream, data, end)
@@ -225,7 +232,7 @@ class Http2Link(Requests):
             self._tunnels.pop(stream, None)
         self._poured += len(data)
         self._gather()
-        return self._codec.room(stream) and self._roomy()
+        return self._room(stream)
 
     def give_up(self, stream: int, why: str) -> None:
         """End a stream on which the peer does nothing."""
@@ -243,18 +250,34 @@ class Http2Link(Requests):
     # --- writing ---
 
     def _sent(self, stream: int, size: int, end: bool) -> bool:
-        """A piece is queued: with what else this turn brings it is written if its response is complete, else now.
-        Whether there is room for more is asked afterwards: what is written may have made it.
-        """
+        """A piece is queued: with what else this turn brings it is written if its response is complete, else now."""
         self._poured += size
         if end:
             self._cycles.pop(stream, None)
+            self._tunnels.pop(stream, None)  # if it was denied
             self._gather()
             return True
         if not self._corked or self._poured > flow.JOIN_MOST:
             self._write_all()
             self._settle()
-        return self._codec.room(stream) and self._roomy()
+        return self._room(stream)
+
+    def _room(self, stream: int) -> bool:
+        """Whether more may be sent on a stream, as things stand now: if not, it will be let on."""
+        if not self._codec.room(stream):
+            return False
+        if self._transport is None or self._roomy():
+            return True
+        self._held_up.append(stream)
+        return False
+
+    def _let_on(self, stream: int) -> None:
+        tunnel = self._tunnels.get(stream)
+        cycle = self._cycles.get(stream)
+        if tunnel is not None:
+            tunnel.writable()
+        elif cycle is not None:
+            cycle.writable()
 
     def _gather(self) -> None:
         if self._corked:
@@ -278,20 +301,12 @@ class Http2Link(Requests):
     def _write_all(self) -> None:
         """Write what is queued, as far as the transport and the peer's windows let it."""
         codec = self._codec
-        self._flush()
+        if not self._full:
+            self._flush()
         while not self._full and codec.ready() and self._transport is not None:
             self._flush()
         for number in codec.opened():
-            self._opened(number)
-
-    def _opened(self, number: int) -> None:
-        """There is room again for what is sent on this stream."""
-        tunnel = self._tunnels.get(number)
-        cycle = self._cycles.get(number)
-        if tunnel is not None:
-            tunnel.writable()
-        elif cycle is not None:
-            cycle.writable()
+            self._let_on(number)
 
     # --- reading, waiting and closing ---
 
@@ -300,11 +315,14 @@ class Http2Link(Requests):
         codec = self._codec
         if self._transport is None or self._lingering:
             return
+        if self._left:
+            for number in codec.stuck():
+                self.give_up(number, "")  # no window will open any more
         if codec.closing:
             self._close(False)
             return
         if codec.leaving and not codec.streams:
-            self._close(True)
+            self._close(False)  # requests may be on their way that our GOAWAY has crossed
             return
         if codec.unread() or (self._full and codec.backlog() > BACKLOG_MOST):
             self._pause()
@@ -363,7 +381,10 @@ class Http2Link(Requests):
             elif what == waits.FOR_END:
                 self._arm(deadlines.linger)
             else:
-                self._arm(min(deadlines.body, deadlines.write))
+                now = self._clock.now
+                self._stall_at = renewed(self._stall_at, now, deadlines.write)
+                self._silence_at = renewed(self._silence_at, now, deadlines.body)
+                self._arm(max(0, sooner(self._stall_at, self._silence_at) - now))
         self._waiting = what
 
     def _expire(self) -> None:
@@ -376,33 +397,46 @@ class Http2Link(Requests):
             self._give_up("the client read nothing of its responses in time")
         elif self._lingering or waiting == waits.FOR_END:
             self._abort_or_close(unwritten)
-        elif waiting == waits.FOR_HEAD:
+        elif waiting == waits.FOR_HEAD and self._codec.begun():
             self._refuse(ConnectionFault("a preface or a header block did not come in time"))
             self._write_all()
             self._settle()
-        elif waiting == waits.FOR_REQUEST or waiting == waits.FOR_PONG:
+        elif waiting == waits.FOR_US:
+            self._sweep()
+        else:
             self._codec.end()
             self._write_all()
             self._settle()
-        else:
-            self._sweep()
 
     def _sweep(self) -> None:
         """Give up the streams on which the peer does nothing, neither reads nor writes."""
-        codec = self._codec
-        for number in codec.stalled():
-            self.give_up(number, "the client opened no window for its response in time")
-        for number in codec.silent():
-            fault = ProtocolFault("the request's body did not come in time", 408)
-            self._shared.refusals.tell(self.peer, fault)
-            cycle = self._cycles.pop(number, None)
-            answered = codec.refuse(number, fault)
-            if cycle is not None and answered:
-                cycle.refused(fault.status)
-            elif cycle is not None:
-                cycle.gone()
+        now = self._clock.now
+        if 0 < self._stall_at <= now:
+            for number in self._codec.stalled():
+                self.give_up(number, "the client opened no window for its response in time")
+        if 0 < self._silence_at <= now:
+            for number in self._codec.silent():
+                self._hush(number)
         self._write_all()
         self._settle()
+
+    def _hush(self, number: int) -> None:
+        """Nothing came of a request that is not whole."""
+        cycle = self._cycles.get(number)
+        if number in self._tunnels:
+            return  # that is not accepted yet: nothing is expected
+        if cycle is None:
+            self._codec.reset(number, faults.NO_ERROR)  # its response is complete
+            return
+        del self._cycles[number]
+        fault = ProtocolFault("the request's body did not come in time", 408)
+        self._shared.refusals.tell(self.peer, fault)
+        if self._codec.refuse(number, fault):
+            cycle.refused(fault.status)
+        else:
+            cycle.gone()
+        if self._shared.cancel_on_disconnect and cycle.task is not None:
+            cycle.task.cancel()
 
     # --- the server's calls ---
 
@@ -426,3 +460,13 @@ class Http2Link(Requests):
         self._flush()
         if self._transport is not None:
             self._transport.close()
+
+
+def renewed(at: int, now: int, span: int) -> int:
+    """The next tick to look at something every so often: the one that is to come, or a new one; 0 is never."""
+    return at if at > now or not span else now + span
+
+
+def sooner(one: int, other: int) -> int:
+    """Of two ticks, where 0 is never."""
+    return min(one, other) or max(one, other)

@@ -93,7 +93,7 @@ class Requests(Flow):
         self._asked = asked
         return WebSocket(cycle, agreed, manner, port, shared.hooks, asked["client"])
 
-    # --- the server's calls ---
+    # --- the server's calls, for who inherits this to answer ---
 
     def drain(self) -> None:
         """Take no further request, and close when those that are under way have ended."""

@@ -1,5 +1,6 @@
 cimport cython
 
+from portway.asgi cimport websocket
 from portway.asgi.websocket cimport WebSocket
 from portway.link.context cimport Deadlines, Shared
 from portway.link.deadline cimport Deadline
@@ -14,12 +15,16 @@ cdef class Tunnel(Deadline):
     cdef list _early
     cdef Py_ssize_t _held
     cdef bint _open
+    cdef bint _draining
     cdef int _waiting
     cdef public WebSocket socket
     cdef object __weakref__
 
     @cython.locals(socket=WebSocket)
     cpdef object deliver(self, bytes data, bint end)
+
+    @cython.locals(socket=WebSocket)
+    cpdef object leave(self)
 
     @cython.locals(socket=WebSocket)
     cpdef object gone(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from portway.asgi import websocket
 from portway.asgi.websocket import WebSocket
 from portway.link.context import Shared
 from portway.link.deadline import Deadline
@@ -13,11 +14,11 @@ from portway.wire.websocket import closing
 
 
 class Tunnel(Deadline):
-    """`link` is the connection's, and writes; `socket` is to be set at once."""
+    """`link` is the connection's, and writes; `socket` is to be set at once. `draining` says that the server stops."""
 
-    __slots__ = ("_early", "_held", "_link", "_open", "_shared", "_stream", "_waiting", "socket")
+    __slots__ = ("_draining", "_early", "_held", "_link", "_open", "_shared", "_stream", "_waiting", "socket")
 
-    def __init__(self, shared: Shared, link: Any, stream: int) -> None:
+    def __init__(self, shared: Shared, link: Any, stream: int, draining: bool) -> None:
         self._begin_time(shared.clock)
         self._shared = shared
         self._link = link
@@ -25,6 +26,7 @@ class Tunnel(Deadline):
         self._early: list[bytes] = []  # what came before the handshake was answered
         self._held = 0  # bytes that came and were not credited
         self._open = False
+        self._draining = draining
         self._waiting = waits.FOR_US
         self.socket: WebSocket | None = None
 
@@ -44,7 +46,16 @@ class Tunnel(Deadline):
         else:
             self._early.append(data)
         if end:
+            self.leave()
+
+    def leave(self) -> None:
+        """The peer will send nothing more; but an answer that is no WebSocket may be under way."""
+        socket = self.socket
+        assert socket is not None
+        if self._open:
             self.gone()
+        elif socket.state != websocket.DENIED:
+            self._link.give_up(self._stream, "")
 
     def gone(self) -> None:
         """Nothing more comes."""
@@ -58,10 +69,9 @@ class Tunnel(Deadline):
 
     def drain(self) -> None:
         """The server stops."""
-        socket = self.socket
-        assert socket is not None
-        socket.close(closing.RESTART, "")
-        self._settle()
+        self._draining = True
+        if self._open:
+            self._settle()
 
     def writable(self) -> None:
         socket = self.socket
@@ -96,6 +106,8 @@ class Tunnel(Deadline):
         """After anything happened: let more come, or not, and wait for what."""
         socket = self.socket
         assert socket is not None
+        if self._draining:
+            socket.close(closing.RESTART, "")
         if self._held and not socket.crowded():
             held = self._held
             self._held = 0

@@ -223,7 +223,7 @@ class Service:
             return
 
         def choose(alpn: str | None) -> Any:
-            return Http2Link(shared) if alpn == "h2" else Link(shared)
+            return Http2Link(shared) if alpn == "h2" or not self._plan.http1 else Link(shared)
 
         certificates.watch(shared.loop)
         await self._listen(servers, self.sockets, shared, lambda: Filter(shared, certificates.context, choose))

@@ -43,6 +43,9 @@ cdef class Codec(Control):
     cpdef list receive(self, bytes data)
 
     cpdef bint unread(self) except -1
+    cpdef bint begun(self) except -1
+
+    @cython.locals(stream=Stream)
     cpdef object eof(self)
     cpdef int waiting(self) except -1
     cpdef object fail(self, object fault)

@@ -114,10 +114,16 @@ class Codec(Control):
         return self._unread
 
     def eof(self) -> None:
-        """The peer will send nothing more."""
+        """The peer will send nothing more, on no stream."""
         self.leaving = True
-        if not self._unread:
-            self._kept = b""
+        self._kept = b""
+        self._unread = False
+        for stream in list(self.streams.values()):
+            self._heard_all(stream)
+
+    def begun(self) -> bool:
+        """Whether the peer has said anything."""
+        return self._greeted or bool(self._kept)
 
     def waiting(self) -> int:
         """Which of the waits in `wire.waits` the connection is in."""

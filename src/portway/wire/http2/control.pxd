@@ -17,7 +17,6 @@ cdef class Control(Writer):
     cdef Py_ssize_t _our_window
     cdef dict _promised
     cdef Budget _resets
-    cdef Py_ssize_t _their_room
     cdef bint _welcomed
     cdef readonly bint closing
     cdef readonly bint leaving
@@ -29,6 +28,8 @@ cdef class Control(Writer):
 
     @cython.locals(stream=Stream)
     cpdef list stalled(self)
+
+    cpdef list stuck(self)
 
     @cython.locals(stream=Stream, held=bint, ours=bint)
     cpdef list silent(self)

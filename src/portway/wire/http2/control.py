@@ -24,15 +24,13 @@ class Control(Writer):
     """
 
     __slots__ = (
-        "_announced_end", "_final", "_our_window", "_promised", "_resets", "_their_room", "_welcomed", "closing",
-        "leaving",
+        "_announced_end", "_final", "_our_window", "_promised", "_resets", "_welcomed", "closing", "leaving",
     )  # fmt: skip
 
     def _begin_control(self, terms: Terms, preamble: Preamble, list_most: int) -> None:
         self._begin(terms, preamble)
         self._resets = Budget(terms.resets, "requests that came to nothing")
         self._our_window = max(terms.stream_window, frames.WINDOW_BEFORE)  # how large theirs are, of new streams
-        self._their_room = frames.WINDOW_BEFORE  # what the peer may send on all streams
         self._promised: dict[int, tuple[int, bool]] = {}  # priorities of streams that are still to come
         self._announced_end = False
         self._final = -1  # the last stream that is heeded, as a GOAWAY said
@@ -71,15 +69,24 @@ class Control(Writer):
         One that has a window waits for streams that are more urgent.
         """
         found = []
+        # Who only waits for its turn is not stalled, and nor is anyone while some go on in a narrow connection.
+        shut = self._window <= 0 and not self._moved
         for stream in self.streams.values():
-            if stream.queued and not stream.moved and (stream.window <= 0 or self._window <= 0):
+            if stream.queued and not stream.moved and (stream.window <= 0 or shut):
                 found.append(stream.number)
             stream.moved = stream.queued == 0
+        self._moved = False
         return found
+
+    def stuck(self) -> list[int]:
+        """The streams on which something is queued that no window lets out."""
+        return [each.number for each in self.streams.values() if each.queued and min(each.window, self._window) <= 0]
 
     def silent(self) -> list[int]:
         """The streams of which something is expected and nothing came, since this was asked last."""
-        found = []
+        found: list[int] = []
+        if self._their_room <= 0:
+            return found  # it is all streams together that may send nothing
         for stream in self.streams.values():
             if stream.state == states.REMOTE:
                 continue
@@ -311,9 +318,6 @@ class Control(Writer):
         if self._final < 0:
             self._final = self._fates.last  # RFC 9113 §6.8: it must not grow
         frames.write_goaway(self._small, self._final, code, text.encode())
-
-    def _announced(self, size: int) -> None:
-        self._their_room += size
 
 
 def wrong_size(kind: str) -> ConnectionFault:

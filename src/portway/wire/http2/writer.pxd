@@ -32,7 +32,9 @@ cdef class Writer:
     cdef Py_ssize_t _their_window
     cdef long long _window
     cdef Py_ssize_t _kept_credit
+    cdef Py_ssize_t _their_room
     cdef Py_ssize_t _narrowed
+    cdef bint _moved
     cdef readonly dict streams
     cdef public bint blocked
 
@@ -93,5 +95,5 @@ cdef class Writer:
     cdef object _reset(self, Stream stream, int code)
     cdef object _close(self, Stream stream, int state)
     cdef object _consume(self, Stream stream)
+    @cython.locals(kept=Py_ssize_t)
     cdef object _credit_all(self, Py_ssize_t size)
-    cdef object _announced(self, Py_ssize_t size)

@@ -39,8 +39,8 @@ class Writer:
     """The sending half of a codec; `blocked` says that the link can take no content now."""
 
     __slots__ = (
-        "_encoder", "_fates", "_frame", "_glitches", "_kept_credit", "_narrowed", "_opened", "_parts", "_preamble",
-        "_schedule", "_small", "_terms", "_their_window", "_window", "blocked", "streams",
+        "_encoder", "_fates", "_frame", "_glitches", "_kept_credit", "_moved", "_narrowed", "_opened", "_parts",
+        "_preamble", "_schedule", "_small", "_terms", "_their_room", "_their_window", "_window", "blocked", "streams",
     )  # fmt: skip
 
     def _begin(self, terms: Terms, preamble: Preamble) -> None:
@@ -56,8 +56,10 @@ class Writer:
         self._frame = frames.PAYLOAD_LEAST  # of the peer's
         self._their_window = frames.WINDOW_BEFORE  # how large those of new streams are
         self._window = frames.WINDOW_BEFORE  # of the connection
+        self._their_room = frames.WINDOW_BEFORE  # what the peer may send on all streams
         self._kept_credit = 0  # of the connection: consumed, and not announced
         self._narrowed = 0
+        self._moved = False  # content went on some stream since somebody looked
         self.streams: dict[int, Stream] = {}
         self.blocked = False
 
@@ -254,7 +256,7 @@ class Writer:
         size = len(data)
         stream.window -= size
         self._window -= size
-        stream.moved = True
+        stream.moved = self._moved = True
         frames.write_head(self._small, size, frames.DATA, frames.END_STREAM if end else 0, stream.number)
         if size <= JOINED_MOST:
             self._small += data
@@ -337,12 +339,10 @@ class Writer:
             stream.unread = 0
 
     def _credit_all(self, size: int) -> None:
-        self._kept_credit += size
-        if self._kept_credit >= self._terms.connection_window >> 1:
-            frames.write_window(self._small, 0, self._kept_credit)
-            self._announced(self._kept_credit)
-            self._kept_credit = 0
-
-    def _announced(self, size: int) -> None:
-        """The connection's window is wider by so much: for the half that receives."""
-        raise NotImplementedError
+        kept = self._kept_credit + size
+        # At half of the window; earlier where unread streams hold much of it, and what is left to the peer is less.
+        if kept and (kept >= self._terms.connection_window >> 1 or kept > self._their_room):
+            frames.write_window(self._small, 0, kept)
+            self._their_room += kept
+            kept = 0
+        self._kept_credit = kept
