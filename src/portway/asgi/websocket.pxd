@@ -68,6 +68,7 @@ cdef class WebSocket(Arrivals):
 
     cpdef object deliver(self, bytearray buffer, Py_ssize_t size)
     cpdef bint crowded(self) except -1
+    cpdef bint behind(self) except -1
     cpdef int waiting(self) except -1
     cpdef object ping(self)
     cpdef object leave(self)

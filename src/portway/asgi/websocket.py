@@ -176,6 +176,10 @@ class WebSocket(Arrivals):
         """Whether no more should come before the application has taken something."""
         return self.state == OPEN and self._codec.unread() and not self._may_read()
 
+    def behind(self) -> bool:
+        """Whether something has come that is still to be read."""
+        return self.state == OPEN and self._codec.unread()
+
     def waiting(self) -> int:
         """Which of the waits in `wire.waits` it is in."""
         if self.state == OPEN:
