@@ -163,13 +163,13 @@ def test_http_2_alone_is_not_left_for_want_of_alpn(authority: Any, localhost: di
 
 @LOOPS
 def test_httpx_speaks_it(authority: Any, localhost: dict[str, str], loop: str) -> None:
-    with serve(App(), lifespan="off", loop=loop, **localhost) as served:
-        with httpx.Client(
-            http2=True, verify=authority.context(), base_url=f"https://localhost:{served.port}"
-        ) as client:
-            for _ in range(3):
-                answer = client.post("/a", content=bytes(300_000))
-                assert (answer.http_version, answer.text) == ("HTTP/2", "2 https /a 300000")
+    with (
+        serve(App(), lifespan="off", loop=loop, **localhost) as served,
+        httpx.Client(http2=True, verify=authority.context(), base_url=f"https://localhost:{served.port}") as client,
+    ):
+        for _ in range(3):
+            answer = client.post("/a", content=bytes(300_000))
+            assert (answer.http_version, answer.text) == ("HTTP/2", "2 https /a 300000")
 
 
 # --- what we announce ---

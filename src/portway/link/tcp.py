@@ -12,6 +12,7 @@ from portway.asgi import http
 from portway.asgi.http import Cycle
 from portway.asgi.websocket import WebSocket
 from portway.link import flow, outbox
+from portway.link.clock import ticks
 from portway.link.context import READ_MOST, Shared
 from portway.link.http2 import Http2Link
 from portway.link.peers import reset_on_close
@@ -27,8 +28,14 @@ from portway.wire.websocket import closing, handshake
 HELD_MOST = READ_MOST
 HELD_FEW = 16 * 1024
 
+# What a response counts at least among those that are given in one turn of the loop, before others have theirs.
+COUNTED_LEAST = 2048
+
 # The least that is worth a read: below it, reading stops.
 READ_LEAST = 16 * 1024
+
+# How often a client is looked for that is not read from.
+LOOK = ticks(5.0)
 
 COMPILED = not __file__.endswith(".py")
 
@@ -37,7 +44,8 @@ class Link(Requests):
     """HTTP/1.1, one request at a time, and the tunnel that it may become."""
 
     __slots__ = (
-        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_socket", "_tunnel", "_waiting",
+        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_later", "_socket", "_tunnel",
+        "_waiting",
     )  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
@@ -49,6 +57,7 @@ class Link(Requests):
         self._corked = False  # what is queued is written when the bytes at hand have been looked at
         self._answered = False  # the response of `_cycle` is complete
         self._draining = False
+        self._later = False  # the loop will call `data_received`, for what the codec has kept
         self._held = 0
         self._heads = 0
         self._waiting = waits.FOR_HEAD
@@ -89,6 +98,7 @@ class Link(Requests):
             self._deliver(bytearray(data), len(data))
             return
         self._corked = True
+        self._later = False
         answered = False
         queued = 0
         try:
@@ -97,15 +107,15 @@ class Link(Requests):
                 answered = True
                 self._answered = False
                 if self._cycle is not None:
-                    queued += self._cycle.size
+                    queued += max(self._cycle.size, COUNTED_LEAST)
                     self._cycle = None
                 if not self._codec.turn():
                     break
                 if queued > flow.JOIN_MOST:
-                    queued = 0
                     self._flush()
-                    if self._full:  # `resume_writing` goes on
-                        break
+                    if not self._full:  # else `resume_writing` goes on
+                        self._go_on_later()
+                    break
                 self._take_in(self._codec.receive(b""))
         except Preface as preface:
             if self._turn_to_http2(preface):
@@ -119,8 +129,10 @@ class Link(Requests):
 
     def eof_received(self) -> bool:
         """The peer will send nothing more; it may still read what it asked for."""
-        if self._cycle is None and self._codec.begun():
-            self.data_received(b"")  # what `_turn` put off may be whole
+        while self._cycle is None and self._codec.begun() and self._transport is not None:
+            self.data_received(b"")  # what was put off may be whole
+            if not self._later:
+                break
         self._left = True
         self._flush()
         if self._lingering:
@@ -296,9 +308,14 @@ class Link(Requests):
             self._flush()
         if more and not self._full:
             # Not from here: the next application would run inside this one's `send`.
-            self._shared.loop.call_soon(self.data_received, b"")
+            self._go_on_later()
         else:
             self._settle()
+
+    def _go_on_later(self) -> None:
+        """There are further requests in what was kept, but others have their turn first."""
+        self._later = True
+        self._shared.loop.call_soon(self.data_received, b"")
 
     # --- reading, waiting and closing ---
 
@@ -322,6 +339,9 @@ class Link(Requests):
             return
         if self._cycle is None:
             self._held = 0
+            if self._later:
+                self._pause()
+                return
             if codec.closing or self._left:
                 self._close(codec.heard)
                 return
@@ -406,6 +426,8 @@ class Link(Requests):
             if self._waiting == waits.FOR_CLOSE and self._deadline:
                 return  # what else the peer still sends does not move it
             self._arm(deadlines.close)
+        elif self._paused and what == waits.FOR_US:
+            self._arm(LOOK)
         else:
             self._deadline = 0
         self._waiting = what
@@ -427,6 +449,8 @@ class Link(Requests):
             self._give_up("no answer came to a ping")
         elif self._waiting == waits.FOR_CLOSE:
             self._transport.abort()
+        elif self._waiting == waits.FOR_US:
+            self._look()
         elif unwritten or self._waiting == waits.FOR_END or self._waiting == waits.FOR_REQUEST:
             self._abort_or_close(unwritten)
         elif self._waiting == waits.FOR_HEAD and not self._codec.begun():
@@ -436,6 +460,13 @@ class Link(Requests):
             self._refuse(ProtocolFault(f"the request's {what} did not come in time", 408))
             self._flush()
             self._settle()
+
+    def _look(self) -> None:
+        if self._half_left() and self._tunnel is None and self._cycle is not None:
+            self._cycle.leave()
+            if self._socket is not None:
+                self._socket.leave()
+        self._wait(waits.FOR_US)
 
     # --- the server's calls ---
 
