@@ -1,6 +1,7 @@
 """The filter: how a handshake goes and fails, how a connection ends, and that it carries whatever a link carries."""
 
 import asyncio
+import contextlib
 import re
 import select
 import socket
@@ -414,6 +415,19 @@ def test_keys_may_change_in_between(served: Served, authority: Any) -> None:
         assert b"KEYUPDATE" in until(client, b"KEYUPDATE")
         client.stdin.write(CLOSE)
         assert b"HTTP/1.1 200 OK" in client.stdout.read()
+
+
+def test_keys_may_not_change_without_end(served: Served, authority: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "portway")
+    changes = 0
+    with s_client(served, authority, "-tls1_3") as client, contextlib.suppress(BrokenPipeError):
+        while changes < 100:
+            client.stdin.write(b"K\n")
+            if b"KEYUPDATE" not in until(client, b"KEYUPDATE"):
+                break
+            changes += 1
+    assert 32 <= changes < 100
+    assert "TLS ended: the peer asks for new keys again and again" in caplog.text
 
 
 # --- the server ends ---
