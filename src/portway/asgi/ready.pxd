@@ -21,6 +21,4 @@ cdef class Nothing:
     pass
 
 
-cdef object _current_task
-cpdef object resume(object future, object loop)
 cpdef object nothing()

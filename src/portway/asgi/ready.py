@@ -14,8 +14,6 @@ from portway.asgi import coroutines
 
 COMPILED = not __file__.endswith(".py")
 
-_current_task = asyncio.current_task
-
 
 class Source:
     """Something that can be waited for: by several tasks at once, each of which may be cancelled."""
@@ -59,23 +57,6 @@ class Source:
             for future in futures:
                 if not future.done():
                     future.set_result(None)
-
-
-def resume(future: asyncio.Future[None], loop: asyncio.AbstractEventLoop) -> None:
-    """Set the result of a future and call the one Task back that waits for it: now, not in a turn of its own.
-
-    An echo of a small message costs a tenth less so. Within a Task it is the usual way: two cannot run at once.
-    """
-    if future.done():
-        return
-    callbacks: list[Any] | None = future._callbacks  # of each that CPython has, compiled or not
-    if not callbacks or len(callbacks) != 1 or _current_task(loop) is not None:
-        future.set_result(None)
-        return
-    callback, context = callbacks[0]
-    future.remove_done_callback(callback)
-    future.set_result(None)
-    context.run(callback, future)
 
 
 # An iterator at its end, which never begins again: to `await` it costs no exception.

@@ -1,6 +1,7 @@
 cimport cython
 
 from portway.asgi cimport ready
+from portway.asgi.arrivals cimport Arrivals
 from portway.asgi.http cimport Cycle, Room
 from portway.wire.events cimport Head
 from portway.wire cimport waits
@@ -13,8 +14,8 @@ cdef int CLOSING
 cdef int CLOSED
 cdef int DENIED
 cdef object _running_loop
-cdef object _Future
 cdef list _NOTHING
+cdef bytearray _NO_BYTES
 cdef str _SEND
 cdef str _ACCEPT
 cdef str _CLOSE
@@ -33,8 +34,7 @@ cdef class Manner:
 
 
 @cython.final
-cdef class WebSocket:
-    cdef readonly object loop
+cdef class WebSocket(Arrivals):
     cdef readonly Head head
     cdef readonly object client
     cdef public object task
@@ -60,25 +60,17 @@ cdef class WebSocket:
     cdef bint _told
     cdef bint _told_lost
     cdef bint _pinged
-    cdef object _waiter
-    cdef list _waiters
-    cdef bint _delivering
-    cdef bint _woken
     cdef object __weakref__
     cdef Room _room
     cdef double _started
 
-    cpdef object deliver(self, bytes data)
+    cpdef object deliver(self, bytearray buffer, Py_ssize_t size)
     cpdef bint crowded(self) except -1
     cpdef int waiting(self) except -1
     cpdef object ping(self)
     cpdef object gone(self)
     cpdef object writable(self)
     cpdef object close(self, int code, str reason)
-    cpdef object receive(self)
-    cpdef object take(self)
-    cpdef object arrival(self)
-    cpdef object wake(self)
     cpdef object send(self, object message)
     cpdef bint fail(self, int status, str text) except -1
     cpdef object abort(self)
@@ -86,8 +78,8 @@ cdef class WebSocket:
 
     cdef bint _may_read(self) except -1
 
-    @cython.locals(codec=Codec, room=Py_ssize_t, size=Py_ssize_t, found=list)
-    cdef object _absorb(self, bytes data)
+    @cython.locals(codec=Codec, room=Py_ssize_t, before=Py_ssize_t, found=list)
+    cdef object _absorb(self, bytearray buffer, Py_ssize_t size)
 
     cdef object _arrived(self, list found, Py_ssize_t size)
 

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Collection
 from typing import Any
 
 from portway.asgi import coroutines, ready, values
+from portway.asgi.arrivals import Arrivals
 from portway.asgi.http import Cycle, Room, as_dict, gone
 from portway.errors import MessageError
 from portway.hooks import Hooks
@@ -35,10 +36,12 @@ DENIED = 4
 NAMES = ("CONNECTING", "OPEN", "CLOSING", "CLOSED", "DENIED")
 
 _running_loop = asyncio._get_running_loop
-_Future = asyncio.Future
 
 # The queue in which nothing waits: for all, and never added to.
 _NOTHING: list[str | bytes] = []
+
+# To read on in what was kept.
+_NO_BYTES = bytearray()
 
 _SEND = "websocket.send"
 _ACCEPT = "websocket.accept"
@@ -69,16 +72,15 @@ class Manner:
         self.origins = frozenset(origins)
 
 
-class WebSocket:
+class WebSocket(Arrivals):
     """`task` runs the application; `ended` says that it has returned. `code` and `reason` are those of the close,
     `fault` is what the peer did wrong.
     """
 
     __slots__ = (
-        "__weakref__", "_codec", "_cycle", "_delivering", "_flushing", "_handshake", "_hooks", "_next", "_pinged",
-        "_port", "_queue", "_queue_most", "_room", "_started", "_told", "_told_lost", "_waiter", "_waiters",
-        "_waiting_bytes", "_woken", "bytes_out", "client", "code", "ended", "fault", "head", "loop", "messages_in",
-        "messages_out", "reason", "state", "subprotocol", "task",
+        "__weakref__", "_codec", "_cycle", "_flushing", "_handshake", "_hooks", "_next", "_pinged", "_port", "_queue",
+        "_queue_most", "_room", "_started", "_told", "_told_lost", "_waiting_bytes", "bytes_out", "client", "code",
+        "ended", "fault", "head", "messages_in", "messages_out", "reason", "state", "subprotocol", "task",
     )  # fmt: skip
 
     def __init__(
@@ -91,7 +93,7 @@ class WebSocket:
         client: tuple[str, int | None] | None,
     ) -> None:
         """`cycle` is the request's, which answers if there will be no WebSocket."""
-        self.loop = cycle.loop
+        self._begin_arrivals(cycle.loop)
         self.head: Head = cycle.head
         self.client = client
         self.task: asyncio.Task[None] | None = None
@@ -117,10 +119,6 @@ class WebSocket:
         self._told = False  # websocket.connect
         self._told_lost = False  # websocket.disconnect
         self._pinged = False
-        self._waiter: asyncio.Future[None] | None = None  # nearly always the only one
-        self._waiters: list[asyncio.Future[None]] | None = None
-        self._delivering = False  # no Task is running: those that wait can be resumed at once, and are, at its end
-        self._woken = False
         self._room: Room | None = None
         self._started = 0.0
 
@@ -163,21 +161,12 @@ class WebSocket:
 
     # --- what the link tells ---
 
-    def deliver(self, data: bytes) -> None:
-        """Bytes of the stream have come."""
+    def deliver(self, buffer: bytearray, size: int) -> None:
+        """So many bytes of the stream have come; the buffer is not kept."""
         self._pinged = False
         self._delivering = True
-        self._absorb(data)
-        self._delivering = False
-        if self._woken:
-            self._woken = False
-            first = self._waiter
-            if first is not None:
-                waiters = self._waiters
-                self._waiter = self._waiters = None
-                ready.resume(first, self.loop)
-                for waiter in waiters or ():
-                    ready.resume(waiter, self.loop)
+        self._absorb(buffer, size)
+        self._delivered()
 
     def crowded(self) -> bool:
         """Whether no more should come before the application has taken something."""
@@ -220,17 +209,13 @@ class WebSocket:
             self.state = CLOSING
             self._codec.close(code, reason)
             self._flush()
-            self._absorb(b"")
+            self._absorb(_NO_BYTES, 0)
             self._port.credit(self.head.stream, 0)  # if nothing was read for a while: their close must be
 
     # --- what the application calls ---
 
-    def receive(self) -> Awaitable[dict[str, Any]]:
-        """The next `websocket.connect`, `websocket.receive` or `websocket.disconnect`."""
-        return coroutines.receiving(self)
-
     def take(self) -> dict[str, Any] | None:
-        """What `receive` gives if it is there, or None; `arrival` tells when it is worth while to ask again."""
+        """The next `websocket.connect`, `websocket.receive` or `websocket.disconnect`, or None."""
         if not self._told:
             self._told = True
             return {"type": "websocket.connect"}
@@ -242,17 +227,6 @@ class WebSocket:
         if self._flushing:
             self._flush()
         return None
-
-    def arrival(self) -> asyncio.Future[None]:
-        """Done when something has come."""
-        arrival: asyncio.Future[None] = _Future(loop=self.loop)
-        if self._waiter is None:
-            self._waiter = arrival
-        elif self._waiters is None:
-            self._waiters = [arrival]
-        else:
-            self._waiters.append(arrival)
-        return arrival
 
     def send(self, message: Message) -> Awaitable[None]:
         """Take a message; MessageError if it is wrong, ClientDisconnected if it is too late."""
@@ -298,31 +272,20 @@ class WebSocket:
 
     # --- inside: theirs ---
 
-    def wake(self) -> None:
-        """Whoever waits is to look again."""
-        if self._delivering:
-            self._woken = True
-            return
-        if self._waiter is not None:
-            for waiter in (self._waiter, *(self._waiters or ())):
-                if not waiter.done():
-                    waiter.set_result(None)
-            self._waiter = self._waiters = None
-
     def _may_read(self) -> bool:
         return len(self._queue) - self._next < self._queue_most and self._waiting_bytes < HELD_MOST
 
-    def _absorb(self, data: bytes) -> None:
+    def _absorb(self, buffer: bytearray, size: int) -> None:
         """Read what came, and what was kept; as far as the application's queue has room."""
         codec = self._codec
-        size = codec.size
+        before = codec.size
         if self.state == OPEN:
             room = self._queue_most - (len(self._queue) - self._next)
-            found = codec.receive(data, room, HELD_MOST - self._waiting_bytes)
+            found = codec.receive_from(buffer, size, room, HELD_MOST - self._waiting_bytes)
         else:
-            found = codec.receive(data, ALL, ALL)
+            found = codec.receive_from(buffer, size, ALL, ALL)
         if found:
-            self._arrived(found, codec.size - size)
+            self._arrived(found, codec.size - before)
         if codec.queued and not self._flushing:
             self._flush()
 
@@ -367,7 +330,7 @@ class WebSocket:
     def _refill(self) -> None:
         """The application has taken all: read on in what was kept, and then let the link read on."""
         if self._codec.unread():
-            self._absorb(b"")
+            self._absorb(_NO_BYTES, 0)
         if self._may_read():
             self._port.credit(self.head.stream, 0)
 
@@ -473,5 +436,5 @@ class WebSocket:
         if self._hooks is not None:
             self._hooks.opened(self)
         if kept:
-            self._absorb(kept)
+            self._absorb(bytearray(kept), len(kept))
         self._port.credit(self.head.stream, 0)

@@ -92,3 +92,13 @@ class Requests(Flow):
             forwarded.apply(asked, shared.trust)  # type: ignore[arg-type]
         self._asked = asked
         return WebSocket(cycle, agreed, manner, port, shared.hooks, asked["client"])
+
+    # --- the server's calls ---
+
+    def drain(self) -> None:
+        """Take no further request, and close when those that are under way have ended."""
+        raise NotImplementedError
+
+    def disconnect(self) -> None:
+        """Tell the requests under way that their client has gone, and close."""
+        raise NotImplementedError

@@ -44,7 +44,7 @@ cdef class Link(Requests):
     cdef object _begin(self, events.Head head)
 
     @cython.locals(tunnel=WebSocket)
-    cdef object _deliver(self, bytes data)
+    cdef object _deliver(self, bytearray buffer, Py_ssize_t size)
 
 
     cdef bint _sent(self, bint end, bint whole) except -1

@@ -72,6 +72,9 @@ class Link(Requests):
 
     def buffer_updated(self, size: int) -> None:
         read = self._shared.buffer
+        if self._tunnel is not None:
+            self._deliver(read, size)
+            return
         buffer = read
         if COMPILED:
             # A slice of a C pointer is a bytes object already: saves 900 instructions of 40,000.
@@ -84,7 +87,7 @@ class Link(Requests):
         if self._transport is None:  # `_turn` asked for this, and the connection went in between
             return
         if self._tunnel is not None:
-            self._deliver(data)
+            self._deliver(bytearray(data), len(data))
             return
         self._corked = True
         answered = False
@@ -260,14 +263,13 @@ class Link(Requests):
         if self._paused and self._held <= HELD_FEW:
             self._resume()
 
-    def _deliver(self, data: bytes) -> None:
+    def _deliver(self, buffer: bytearray, size: int) -> None:
         """Bytes of the tunnel."""
         tunnel = self._tunnel
-        assert tunnel is not None
-        if self._lingering:
+        if tunnel is None or self._lingering:
             return
         self._corked = True
-        tunnel.deliver(data)
+        tunnel.deliver(buffer, size)
         self._corked = False
         if self._poured and (self._poured > outbox.LARGEST or not self._shared.outbox.takes(self)):
             self._flush()

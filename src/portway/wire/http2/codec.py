@@ -40,7 +40,7 @@ class Codec(Control):
 
     __slots__ = (
         "_block", "_block_end", "_block_fault", "_block_left", "_block_most", "_block_stream", "_decoder", "_greeted",
-        "_kept", "_last", "_last_block", "_last_changes", "_limits", "_unread", "requests",
+        "_kept", "_last", "_last_block", "_last_changes", "_limits", "_steady", "_unread", "requests",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, preamble: Preamble, terms: Terms) -> None:
@@ -60,6 +60,7 @@ class Codec(Control):
         self._last: Head | None = None
         self._last_block = b""
         self._last_changes = -1
+        self._steady = False  # the last block left the table as it was
         self.requests = 0
 
     def __repr__(self) -> str:
@@ -281,10 +282,12 @@ class Codec(Control):
         )
         pairs: list[tuple[bytes, bytes]] = []
         if not again:
+            changes = table.changes
             try:
                 pairs = self._decoder.decode(block)
             except HpackFault as fault:
                 raise ConnectionFault(str(fault), faults.COMPRESSION_ERROR) from None
+            self._steady = changes == table.changes
         stream = self._stream_of(number, frames.HEADERS, found)
         if stream is not None:
             self._take_trailers(stream, pairs, found)
@@ -345,7 +348,8 @@ class Codec(Control):
             raise ProtocolFault("the header section is larger than is accepted here", 431)
         self._last = None
         head.read(made, pairs, end, self._limits, self._terms.connects)
-        if len(block) <= REMEMBERED_MOST and end:
+        # A block that adds to the table adds again when it comes again.
+        if self._steady and end and len(block) <= REMEMBERED_MOST:
             kept = Head.__new__(Head)
             kept.begin(0)
             kept.repeat(made)

@@ -63,5 +63,6 @@ cdef class Control(Writer):
 
     @cython.locals(stream=Stream)
     cdef object _take_priority_update(self, bytes payload, Py_ssize_t number)
+    cdef object _promise(self, Py_ssize_t number, int urgency, bint incremental)
 
     cdef object _say_goodbye(self, int code, str text)

@@ -245,7 +245,7 @@ class Control(Writer):
         elif frames.number(payload, 0) & frames.STREAM_MASK == number:
             fault = StreamFault("a stream depends on itself")
         if fault is not None:
-            if number > self._fates.last:
+            if number not in self.streams and self._fates.of(number) == states.IDLE:
                 raise ConnectionFault(fault.text, fault.code)
             self._break(number, fault, found)
 
@@ -259,12 +259,24 @@ class Control(Writer):
         number = frames.number(payload, 0) & frames.STREAM_MASK
         if number == 0:
             raise ConnectionFault("a PRIORITY_UPDATE frame is for no stream")
+        if number & 1 == 0:
+            raise ConnectionFault("a PRIORITY_UPDATE frame is for a stream that was never pushed")
         urgency, incremental = priority.read(payload[frames.NUMBER_SIZE :])
         stream = self.streams.get(number)
         if stream is not None:
             self._schedule.move(stream, urgency, incremental)
-        elif number > self._fates.last and len(self._promised) < self._terms.streams:
-            self._promised[number] = urgency, incremental
+        elif number > self._fates.last:
+            self._promise(number, urgency, incremental)
+
+    def _promise(self, number: int, urgency: int, incremental: bool) -> None:
+        """Keep a priority until its stream is opened."""
+        promised = self._promised
+        if number not in promised and len(promised) + len(self.streams) >= self._terms.streams:
+            for skipped in [one for one in promised if one < self._fates.last]:
+                del promised[skipped]
+            if len(promised) + len(self.streams) >= self._terms.streams:
+                raise ConnectionFault("priorities come for more streams than may be open")
+        promised[number] = urgency, incremental
 
     def _say_goodbye(self, code: int, text: str) -> None:
         if self._final < 0:

@@ -10,7 +10,7 @@ from portway.wire.http2 cimport states
 cdef class Stream:
     cdef readonly Py_ssize_t number
     cdef public int state
-    cdef public Py_ssize_t window
+    cdef public long long window  # two of its largest do not fit 32 bits
     cdef public Py_ssize_t theirs
     cdef public Py_ssize_t unread
     cdef public Py_ssize_t credit

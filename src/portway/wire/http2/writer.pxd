@@ -29,7 +29,7 @@ cdef class Writer:
     cdef list _opened
     cdef Py_ssize_t _frame
     cdef Py_ssize_t _their_window
-    cdef Py_ssize_t _window
+    cdef long long _window
     cdef Py_ssize_t _kept_credit
     cdef Py_ssize_t _narrowed
     cdef readonly dict streams
