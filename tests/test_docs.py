@@ -107,7 +107,7 @@ def test_a_command_line_can_be_typed(line: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     (tmp_path / "certs").mkdir()
     pairs = [f"certs/{name}.{kind}" for name in ("a", "b", "ca", "localhost") for kind in ("pem", "key")]
-    for name in ("logging.toml", "logging.yaml", *pairs):
+    for name in ("logging.toml", "logging.yaml", "cert.pem", "key.pem", *pairs):
         (tmp_path / name).touch()
     try:
         parse(shlex.split(line, comments=True)[1:])

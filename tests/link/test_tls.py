@@ -421,12 +421,12 @@ def test_keys_may_not_change_without_end(served: Served, authority: Any, caplog:
     caplog.set_level("INFO", "portway")
     changes = 0
     with s_client(served, authority, "-tls1_3") as client, contextlib.suppress(BrokenPipeError):
-        while changes < 100:
+        while changes < 3000:  # several may be looked at in one go, and count as one
             client.stdin.write(b"K\n")
             if b"KEYUPDATE" not in until(client, b"KEYUPDATE"):
                 break
             changes += 1
-    assert 32 <= changes < 100
+    assert 32 <= changes < 3000
     assert "TLS ended: the peer asks for new keys again and again" in caplog.text
 
 
