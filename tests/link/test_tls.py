@@ -155,14 +155,7 @@ def test_a_client_that_says_nothing_is_not_waited_for(play: Play, localhost: dic
 
 def test_after_the_handshake_time_is_the_links(play: Play, localhost: dict[str, str], authority: Any) -> None:
     async def scene(stage: Any) -> None:
-        incoming, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        client = authority.context().wrap_bio(incoming, out, server_hostname="localhost")
-        with pytest.raises(ssl.SSLWantReadError):
-            client.do_handshake()
-        await stage.read(out.read())
-        incoming.write(stage.transport.written)
-        client.do_handshake()
-        await stage.read(out.read())
+        await shaken(stage, authority)
         stage.hand.pass_by(15)
         assert (stage.transport.state, len(stage.counts.links)) == ("open", 1)
         assert " OPEN <Link " in repr(stage.link)
@@ -172,6 +165,19 @@ def test_after_the_handshake_time_is_the_links(play: Play, localhost: dict[str, 
         assert len(stage.transport.written) > before  # close_notify
 
     play(App(), scene, tls=server_side(localhost), handshake=10, head=20)
+
+
+async def shaken(stage: Any, authority: Any) -> tuple[ssl.SSLObject, ssl.MemoryBIO]:
+    """A client that has shaken hands, and where it writes to."""
+    incoming, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = authority.context().wrap_bio(incoming, out, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    await stage.read(out.read())
+    incoming.write(stage.transport.written)
+    client.do_handshake()
+    await stage.read(out.read())
+    return client, out
 
 
 def hello_of(authority: Any) -> bytes:
@@ -276,6 +282,30 @@ def fill(sock: socket.socket, data: bytes) -> int:
     while sent < len(data) and select.select([], [sock], [], 0.3)[1]:
         sent += sock.send(data[sent : sent + 65536])
     return sent
+
+
+def test_an_application_waits_for_a_client_that_does_not_read(
+    play: Play, localhost: dict[str, str], authority: Any
+) -> None:
+    sent: list[int] = []
+
+    async def pour(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        for number in range(10):
+            await send({"type": "http.response.body", "body": bytes(1000), "more_body": number < 9})
+            sent.append(number)
+
+    async def scene(stage: Any) -> None:
+        client, out = await shaken(stage, authority)
+        stage.link.pause_writing()
+        client.write(GET)
+        await stage.read(out.read())
+        assert len(sent) < 2
+        stage.link.resume_writing()
+        await stage.turns()
+        assert len(sent) == 10
+
+    play(pour, scene, tls=server_side(localhost))
 
 
 def test_a_client_that_reads_late_gets_all_of_it(served: Served, authority: Any, app: App) -> None:
