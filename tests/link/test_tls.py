@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from portway.link.clock import Clock
+from portway.link.refusals import Refusals
 from portway.testing import Raw, Served, serve
 from portway.types import Receive, Scope, Send
+from portway.wire.http1.encode import Preamble
 
 Play = Callable[..., None]
 
@@ -237,14 +240,12 @@ def test_rubbish_is_refused(served: Served, rubbish: bytes, caplog: pytest.LogCa
         assert raw.ask(GET).status == 200
 
 
-def test_a_flood_of_failures_does_not_become_one_of_lines(
-    served: Served, caplog: pytest.LogCaptureFixture
-) -> None:  # fmt: skip
+def test_a_flood_of_failures_does_not_become_one_of_lines(hand: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "portway")
+    refusals = Refusals(Clock(hand, Preamble(), False))
     for _ in range(50):
-        with Raw(served.host, served.port) as raw:
-            raw.ask(GET)
-    assert caplog.text.count("no TLS") < 50
+        refusals.mention(("192.0.2.7", 4711), "no TLS: what came is plain http")
+    assert caplog.messages == ["192.0.2.7:4711: no TLS: what came is plain http"] * 10
 
 
 # --- both ways, much and little ---
