@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -213,5 +214,27 @@ def test_a_receive_may_be_given_up_after_another_was_resumed(peer: Any, log: Any
         for text in "abc":
             client.send(client.text(text))
             assert client.message() == text
+        assert client.closed() == (1000, "")
+    assert log.errors == []
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_task_that_received_is_not_kept_nor_its_message_with_it(peer: Any, log: Any, loop: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(ACCEPT)
+        for _ in range(3):
+            task = asyncio.ensure_future(receive())
+            await task
+            known = weakref.ref(task)
+            del task
+            await asyncio.sleep(0)
+            await send({"type": "websocket.send", "text": "gone" if known() is None else "kept"})
+
+    with peer(app, loop=loop) as client:
+        client.open()
+        for _ in range(3):
+            client.send(client.text("large"))
+            assert client.message() == "gone"
         assert client.closed() == (1000, "")
     assert log.errors == []

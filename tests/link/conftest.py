@@ -90,6 +90,9 @@ class Transport:
     def resume_reading(self) -> None:
         self.reading = True
 
+    def is_closing(self) -> bool:
+        return self.state in ("closed", "aborted")
+
     def close(self) -> None:
         self.state = "closed"
 
@@ -124,6 +127,7 @@ class Stage:
             cancel_on_disconnect=False,
             websockets=Manner(max_size=1 << 20, max_queue=4, deflates=False, origins=()),
         )
+        self.shared = shared
         self.transport = Transport()
         self.link: Any = Link(shared) if tls is None else Filter(shared, tls, lambda alpn: Link(shared))
         self.link.connection_made(self.transport)

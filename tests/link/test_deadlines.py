@@ -1,6 +1,7 @@
 """What a connection may wait for, and how long: first with a clock wound by hand, then on the wire."""
 
 import asyncio
+import errno
 import select
 import socket
 import threading
@@ -220,6 +221,30 @@ def test_a_client_that_does_not_hang_up_is_not_waited_for(play: Play) -> None:
         assert stage.transport.state == "half closed"
         stage.hand.pass_by(5)
         assert stage.transport.state == "aborted"
+
+    play(hello, scene)
+
+
+def test_a_good_bye_to_a_client_that_has_gone_is_no_fault(play: Play) -> None:
+    def not_connected() -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    async def scene(stage: Any) -> None:
+        stage.transport.write_eof = not_connected
+        await stage.feed(b"no request\r\n\r\n")
+        assert stage.transport.written.startswith(b"HTTP/1.1 400 ")
+        assert stage.transport.state == "aborted"
+
+    play(hello, scene)
+
+
+def test_who_is_let_in_while_the_server_stops_is_not_waited_for(play: Play) -> None:
+    async def scene(stage: Any) -> None:
+        stage.counts.draining = True
+        link, transport = type(stage.link)(stage.shared), type(stage.transport)()
+        link.connection_made(transport)
+        assert transport.state == "closed"
+        link.connection_lost(None)
 
     play(hello, scene)
 

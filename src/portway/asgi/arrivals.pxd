@@ -1,5 +1,7 @@
 cimport cython
 
+from portway.asgi cimport ready
+
 cdef extern from "Python.h":
     void PyErr_SetObject(object kind, object value)
 
@@ -12,6 +14,7 @@ cdef object _Builtin
 
 cdef class Arrivals:
     cdef readonly object loop
+    cdef public object task
     cdef object _waiter
     cdef list _waiters
     cdef object _spare

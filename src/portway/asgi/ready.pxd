@@ -21,4 +21,5 @@ cdef class Nothing:
     pass
 
 
+cpdef list beside(list futures, object future)
 cpdef object nothing()

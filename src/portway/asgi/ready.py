@@ -36,12 +36,10 @@ class Source:
     def watch(self) -> asyncio.Future[None]:
         """A future that is done when it is worth while to ask `settled` again."""
         future = self._loop.create_future()
-        if self._first is None:
+        if self._first is None or self._first.done():
             self._first = future
-        elif self._futures is None:
-            self._futures = [future]
         else:
-            self._futures.append(future)
+            self._futures = beside(self._futures, future)
         return future
 
     def wake(self) -> None:
@@ -57,6 +55,13 @@ class Source:
             for future in futures:
                 if not future.done():
                     future.set_result(None)
+
+
+def beside(futures: list[asyncio.Future[None]] | None, future: asyncio.Future[None]) -> list[asyncio.Future[None]]:
+    """One more that waits. Those that were cancelled go: an application may look and give up without end."""
+    waiting = [each for each in futures or () if not each.done()]
+    waiting.append(future)
+    return waiting
 
 
 # An iterator at its end, which never begins again: to `await` it costs no exception.

@@ -22,6 +22,7 @@ cdef str _CLOSE
 cdef str _DENY
 cdef Py_ssize_t HELD_MOST
 cdef Py_ssize_t GATHERED_MOST
+cdef Py_ssize_t REFILLS_MOST
 cdef Py_ssize_t ALL
 
 
@@ -37,7 +38,6 @@ cdef class Manner:
 cdef class WebSocket(Arrivals):
     cdef readonly Head head
     cdef readonly object client
-    cdef public object task
     cdef public bint ended
     cdef readonly int state
     cdef readonly int code
@@ -56,7 +56,9 @@ cdef class WebSocket(Arrivals):
     cdef Py_ssize_t _next
     cdef Py_ssize_t _queue_most
     cdef Py_ssize_t _waiting_bytes
+    cdef Py_ssize_t _refills
     cdef bint _flushing
+    cdef bint _left
     cdef bint _told
     cdef bint _told_lost
     cdef bint _pinged
@@ -68,6 +70,7 @@ cdef class WebSocket(Arrivals):
     cpdef bint crowded(self) except -1
     cpdef int waiting(self) except -1
     cpdef object ping(self)
+    cpdef object leave(self)
     cpdef object gone(self)
     cpdef object writable(self)
     cpdef object close(self, int code, str reason)
@@ -76,6 +79,7 @@ cdef class WebSocket(Arrivals):
     cpdef object abort(self)
     cpdef object returned(self)
 
+    @cython.locals(queued=Py_ssize_t)
     cdef bint _may_read(self) except -1
 
     @cython.locals(codec=Codec, room=Py_ssize_t, before=Py_ssize_t, found=list)
@@ -87,6 +91,7 @@ cdef class WebSocket(Arrivals):
     cdef object _take_message(self)
 
     cdef object _refill(self)
+    cpdef object _read_on(self)
     cdef object _end(self, int state)
     cdef object _heed(self, dict message)
     cdef object _send(self, dict message)

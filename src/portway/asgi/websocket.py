@@ -54,6 +54,9 @@ HELD_MOST = 1024 * 1024
 # What is sent while further messages wait for the application is gathered up to so many bytes.
 GATHERED_MOST = 64 * 1024
 
+# So often what was kept is read on in before other connections have their turn: it may be 40,000 messages.
+REFILLS_MOST = 8
+
 # After our close everything is read, to find theirs.
 ALL = 1 << 40
 
@@ -78,9 +81,9 @@ class WebSocket(Arrivals):
     """
 
     __slots__ = (
-        "__weakref__", "_codec", "_cycle", "_flushing", "_handshake", "_hooks", "_next", "_pinged", "_port", "_queue",
-        "_queue_most", "_room", "_started", "_told", "_told_lost", "_waiting_bytes", "bytes_out", "client", "code",
-        "ended", "fault", "head", "messages_in", "messages_out", "reason", "state", "subprotocol", "task",
+        "__weakref__", "_codec", "_cycle", "_flushing", "_handshake", "_hooks", "_left", "_next", "_pinged", "_port",
+        "_queue", "_queue_most", "_refills", "_room", "_started", "_told", "_told_lost", "_waiting_bytes", "bytes_out",
+        "client", "code", "ended", "fault", "head", "messages_in", "messages_out", "reason", "state", "subprotocol",
     )  # fmt: skip
 
     def __init__(
@@ -96,7 +99,6 @@ class WebSocket(Arrivals):
         self._begin_arrivals(cycle.loop)
         self.head: Head = cycle.head
         self.client = client
-        self.task: asyncio.Task[None] | None = None
         self.ended = False
         self.state = CONNECTING
         self.code = closing.LOST
@@ -115,9 +117,11 @@ class WebSocket(Arrivals):
         self._next = 0  # the first of the queue that the application has not got
         self._queue_most = manner.max_queue
         self._waiting_bytes = 0
+        self._refills = 0  # beyond REFILLS_MOST the loop will call `_read_on`
         self._flushing = False  # the loop will call `_flush_late`
         self._told = False  # websocket.connect
         self._told_lost = False  # websocket.disconnect
+        self._left = False
         self._pinged = False
         self._room: Room | None = None
         self._started = 0.0
@@ -184,6 +188,11 @@ class WebSocket(Arrivals):
         self._codec.ping()
         self._flush()
 
+    def leave(self) -> None:
+        """The peer will send nothing more before the accept; it may have gone, or may still read: see `take`."""
+        self._left = True
+        self.wake()
+
     def gone(self) -> None:
         """The connection is lost, or given up."""
         if self.state == CONNECTING or self.state == DENIED:
@@ -221,6 +230,9 @@ class WebSocket(Arrivals):
             return {"type": "websocket.connect"}
         if self._next < len(self._queue):
             return self._take_message()
+        if self._left and self.state == CONNECTING:
+            self._cycle.abort()  # who waits instead of accepting must be told: nobody may be there
+            self._end(CLOSED)
         if self.state == CLOSED or (self.state == DENIED and (self._cycle.whole or self._cycle.lost)):
             self._told_lost = True
             return {"type": "websocket.disconnect", "code": self.code, "reason": self.reason}
@@ -273,7 +285,8 @@ class WebSocket(Arrivals):
     # --- inside: theirs ---
 
     def _may_read(self) -> bool:
-        return len(self._queue) - self._next < self._queue_most and self._waiting_bytes < HELD_MOST
+        queued = len(self._queue) - self._next
+        return queued < self._queue_most and self._waiting_bytes < HELD_MOST and self._refills <= REFILLS_MOST
 
     def _absorb(self, buffer: bytearray, size: int) -> None:
         """Read what came, and what was kept; as far as the application's queue has room."""
@@ -328,11 +341,22 @@ class WebSocket(Arrivals):
         return {"type": "websocket.receive", "bytes": found}
 
     def _refill(self) -> None:
-        """The application has taken all: read on in what was kept, and then let the link read on."""
-        if self._codec.unread():
+        """The application has taken all: read on in what was kept, some of it later, and then let the link read on."""
+        if self._codec.unread() and self._refills <= REFILLS_MOST:
+            self._refills += 1
+            if self._refills > REFILLS_MOST:
+                self.loop.call_soon(self._read_on)
+                return
             self._absorb(_NO_BYTES, 0)
+            if self._waiting_bytes >= HELD_MOST:
+                self._refills = REFILLS_MOST
         if self._may_read():
             self._port.credit(self.head.stream, 0)
+
+    def _read_on(self) -> None:
+        self._refills = 0
+        if self.state == OPEN and self._next == len(self._queue):
+            self._refill()
 
     def _end(self, state: int) -> None:
         self.state = state

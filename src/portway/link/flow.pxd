@@ -31,6 +31,8 @@ cdef class Flow(Deadline):
     @cython.locals(parts=list)
     cdef object _flush(self)
 
+    cdef bint _roomy(self) except -1
+
     cdef object _pause(self)
     cdef object _resume(self)
     cdef object _close(self, bint heard)

@@ -80,6 +80,12 @@ class Flow(Deadline):
         else:
             self._transport.writelines(parts)
 
+    def _roomy(self) -> bool:
+        """Whether more may be written. A transport whose peer has gone takes everything at once, and would let an
+        application that does nothing but write go on for ever: the loop could not tell it of the end.
+        """
+        return not self._full and not self._transport.is_closing()
+
     # --- reading ---
 
     def _pause(self) -> None:
@@ -111,7 +117,10 @@ class Flow(Deadline):
         self._lingering = True
         if self._paused:
             self._resume()
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # from asyncio's own, which asks the kernel at once: the client has gone
+            self._transport.abort()
         self._wait(waits.FOR_END)
 
     def _abort_or_close(self, unwritten: int) -> None:

@@ -46,11 +46,14 @@ cdef class Http2Link(Requests):
     @cython.locals(tunnel=Tunnel, cycle=Cycle)
     cpdef object give_up(self, Py_ssize_t stream, str why)
 
-    cdef bint _sent(self, Py_ssize_t stream, bint room, Py_ssize_t size, bint end) except -1
+    cdef bint _sent(self, Py_ssize_t stream, Py_ssize_t size, bint end) except -1
     cdef object _gather(self)
 
-    @cython.locals(codec=Codec, tunnel=Tunnel, cycle=Cycle)
+    @cython.locals(codec=Codec)
     cdef object _write_all(self)
+
+    @cython.locals(tunnel=Tunnel, cycle=Cycle)
+    cdef object _opened(self, Py_ssize_t number)
 
     cpdef object _read_on(self)
     cdef object _refuse(self, object fault)

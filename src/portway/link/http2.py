@@ -68,6 +68,8 @@ class Http2Link(Requests):
         self._meet(transport)
         self._gather()  # our SETTINGS
         self._wait(self._codec.waiting())
+        if self._shared.counts.draining:
+            self.drain()
 
     def get_buffer(self, hint: int) -> memoryview:
         return self._shared.view
@@ -125,8 +127,13 @@ class Http2Link(Requests):
         self._write_all()
         if self._lingering:
             self._wait(waits.FOR_END)
-        else:
-            self._settle()
+            return
+        if not self._full:
+            # Those wait, too, that have a window.
+            for number in [*self._cycles, *self._tunnels]:
+                if self._codec.room(number):
+                    self._opened(number)
+        self._settle()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._shared.counts.forget(self)
@@ -179,18 +186,20 @@ class Http2Link(Requests):
     # --- what requests ask of the wire ---
 
     def respond(self, stream: int, status: int, headers: Outgoing, body: bytes, end: bool) -> bool:
-        return self._sent(stream, self._codec.respond(stream, status, headers, body, end), len(body), end)
+        self._codec.respond(stream, status, headers, body, end)
+        return self._sent(stream, len(body), end)
 
     def inform(self, stream: int, status: int, headers: Outgoing | None) -> None:
         self._codec.inform(stream, status, headers)
         self._gather()
 
     def body(self, stream: int, data: bytes, end: bool) -> bool:
-        return self._sent(stream, self._codec.body(stream, data, end), len(data), end)
+        self._codec.body(stream, data, end)
+        return self._sent(stream, len(data), end)
 
     def trailers(self, stream: int, headers: Outgoing) -> None:
         self._codec.trailers(stream, headers)
-        self._sent(stream, True, 0, True)
+        self._sent(stream, 0, True)
 
     def reset(self, stream: int) -> None:
         self._cycles.pop(stream, None)
@@ -211,12 +220,12 @@ class Http2Link(Requests):
 
     def pour(self, stream: int, parts: list[bytes], end: bool) -> bool:
         data = parts[0] if len(parts) == 1 else b"".join(parts)
-        room = self._codec.body(stream, data, end)
+        self._codec.body(stream, data, end)
         if end:
             self._tunnels.pop(stream, None)
         self._poured += len(data)
         self._gather()
-        return room and not self._full
+        return self._codec.room(stream) and self._roomy()
 
     def give_up(self, stream: int, why: str) -> None:
         """End a stream on which the peer does nothing."""
@@ -233,8 +242,10 @@ class Http2Link(Requests):
 
     # --- writing ---
 
-    def _sent(self, stream: int, room: bool, size: int, end: bool) -> bool:
-        """A piece is queued: with what else this turn brings it is written if its response is complete, else now."""
+    def _sent(self, stream: int, size: int, end: bool) -> bool:
+        """A piece is queued: with what else this turn brings it is written if its response is complete, else now.
+        Whether there is room for more is asked afterwards: what is written may have made it.
+        """
         self._poured += size
         if end:
             self._cycles.pop(stream, None)
@@ -243,7 +254,7 @@ class Http2Link(Requests):
         if not self._corked or self._poured > flow.JOIN_MOST:
             self._write_all()
             self._settle()
-        return room and not self._full
+        return self._codec.room(stream) and self._roomy()
 
     def _gather(self) -> None:
         if self._corked:
@@ -271,12 +282,16 @@ class Http2Link(Requests):
         while not self._full and codec.ready() and self._transport is not None:
             self._flush()
         for number in codec.opened():
-            tunnel = self._tunnels.get(number)
-            cycle = self._cycles.get(number)
-            if tunnel is not None:
-                tunnel.writable()
-            elif cycle is not None:
-                cycle.writable()
+            self._opened(number)
+
+    def _opened(self, number: int) -> None:
+        """There is room again for what is sent on this stream."""
+        tunnel = self._tunnels.get(number)
+        cycle = self._cycles.get(number)
+        if tunnel is not None:
+            tunnel.writable()
+        elif cycle is not None:
+            cycle.writable()
 
     # --- reading, waiting and closing ---
 

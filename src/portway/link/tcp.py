@@ -6,7 +6,6 @@ time; it is `_cycle` from its head to the end of its response. Its Task may live
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from portway.asgi import http
@@ -22,8 +21,6 @@ from portway.wire.faults import Preface, ProtocolFault
 from portway.wire.fields import Outgoing
 from portway.wire.http1.codec import Codec
 from portway.wire.websocket import closing, handshake
-
-log = logging.getLogger("portway")
 
 # Content of a request that the application has not asked for: at most so many bytes are held, and
 # reading goes on when it has taken so much that this is left.
@@ -64,6 +61,8 @@ class Link(Requests):
     def connection_made(self, transport: Any) -> None:
         self._meet(transport)
         self._wait(waits.FOR_HEAD)
+        if self._shared.counts.draining:
+            self.drain()
 
     def get_buffer(self, hint: int) -> memoryview | bytearray:
         if self._held:
@@ -138,6 +137,8 @@ class Link(Requests):
             cycle.gone()
         else:
             cycle.leave()
+            if self._socket is not None:
+                self._socket.leave()
         if self._shared.cancel_on_disconnect and cycle.task is not None:
             cycle.task.cancel()
         return not truncated
@@ -158,6 +159,7 @@ class Link(Requests):
         shared = self._shared
         shared.counts.forget(self)
         self._end_time()
+        self._transport = None  # before anyone is told: nothing is written any more, and no deadline set
         socket = self._socket
         self._socket = self._tunnel = None
         if socket is not None:
@@ -166,7 +168,6 @@ class Link(Requests):
                 socket.task.cancel()
         cycle = self._cycle
         self._cycle = None
-        self._transport = None
         if cycle is not None:
             cycle.gone()
             if shared.cancel_on_disconnect and cycle.task is not None:
@@ -186,6 +187,7 @@ class Link(Requests):
 
     def _begin(self, head: events.Head) -> None:
         cycle = self._cycle = self._cycle_of(head)
+        self._held = 0  # what an earlier request left unread is gone
         if head.upgrade is not None and self._shared.websockets is not None and handshake.asked_for(head):
             socket = self._socket_of(cycle, self, handshake.open_http1)
             if socket is not None:
@@ -252,7 +254,7 @@ class Link(Requests):
                 self._flush()
             if tunnel is not None and tunnel.waiting() == waits.FOR_CLOSE and self._waiting != waits.FOR_CLOSE:
                 self._wait(waits.FOR_CLOSE)
-        return not self._full
+        return self._roomy()
 
     def credit(self, stream: int, size: int) -> None:
         if self._tunnel is not None:
@@ -283,7 +285,7 @@ class Link(Requests):
                 self._turn(whole)
             return True
         self._flush()
-        return not self._full
+        return self._roomy()
 
     def _turn(self, whole: bool) -> None:
         """The response ended apart from any bytes that came: turn to what the codec kept."""
@@ -447,10 +449,8 @@ class Link(Requests):
         elif self._cycle is None and self._codec.idle():
             self._flush()
             self._transport.close()
-        elif self._cycle is None or self._cycle.state < http.BODY:
-            pass  # `respond` will say `connection: close`
-        else:
-            self._codec.closing = True
+        elif self._cycle is not None and self._cycle.state >= http.BODY:
+            self._codec.closing = True  # before that, `respond` will say `connection: close`
 
     def disconnect(self) -> None:
         """Tell the request under way that its client has gone, and close."""

@@ -116,7 +116,8 @@ class Codec(Control):
     def eof(self) -> None:
         """The peer will send nothing more."""
         self.leaving = True
-        self._kept = b""
+        if not self._unread:
+            self._kept = b""
 
     def waiting(self) -> int:
         """Which of the waits in `wire.waits` the connection is in."""
@@ -188,7 +189,7 @@ class Codec(Control):
             end -= padding
         stream = self._stream_of(number, frames.DATA, found)
         last = flags & frames.END_STREAM != 0
-        if size == 0 and not last:
+        if end == at and not last:
             self._glitches.spend(1)
         if stream is None:
             self._credit_all(size)
@@ -203,7 +204,8 @@ class Codec(Control):
         content = end - at
         stream.came += content
         if stream.state == states.LOCAL:
-            self._credit_all(size)  # the response is complete, and nobody reads this
+            stream.unread += size
+            self.credit(number, size)  # the response is complete, and nobody reads this
         else:
             stream.unread += size
             if size > content:
@@ -213,7 +215,7 @@ class Codec(Control):
             if stream.left < 0 or (last and stream.left):
                 self._break(number, StreamFault("the content is not as long as content-length says"), found)
                 return
-        if self._limits.body and stream.came > self._limits.body:
+        if self._limits.body and stream.came > self._limits.body and not stream.tunnel:
             self._answer(number, ProtocolFault("the body is larger than is accepted here", 413), found)
             return
         heard = stream.state != states.LOCAL
@@ -243,7 +245,7 @@ class Codec(Control):
         self._block_fault = False
         if flags & frames.WITH_PRIORITY:
             if end - at < frames.PRIORITY_SIZE:
-                raise wrong_size("HEADERS")
+                raise too_long() if flags & frames.PADDED else wrong_size("HEADERS")
             self._block_fault = frames.number(data, at) & frames.STREAM_MASK == number
             at += frames.PRIORITY_SIZE
         self._block_end = flags & frames.END_STREAM != 0
@@ -299,7 +301,7 @@ class Codec(Control):
     ) -> None:  # fmt: skip
         """A request: its stream, and its head."""
         self._fates.opened(number)
-        if self.leaving:
+        if self._final >= 0:
             # §6.8: it was begun before our GOAWAY came there, which says that it is not heeded.
             self._fates.closed(number, states.DROPPED)
             return
@@ -308,7 +310,7 @@ class Codec(Control):
             self._glitches.spend(1)
             frames.write_reset(self._small, number, faults.REFUSED_STREAM)
             return
-        stream = Stream(number, self._their_window, self._terms.stream_window)
+        stream = Stream(number, self._their_window, self._our_window)
         self.streams[number] = stream
         self.requests += 1
         end = self._block_end
@@ -323,6 +325,7 @@ class Codec(Control):
             self._break(number, fault, found)
             return
         except ProtocolFault as fault:
+            stream.mute = made.method == "HEAD" or not made.method  # what cannot be told may be a HEAD
             if end:
                 stream.state = states.REMOTE
             self._answer(number, fault, found)
@@ -331,6 +334,7 @@ class Codec(Control):
             stream.state = states.REMOTE
         else:
             stream.left = made.length
+            stream.asked = not made.expect and made.upgrade is None
         stream.mute = made.method == "HEAD"
         if made.priority:
             urgency, incremental = priority.read(made.priority)
@@ -363,6 +367,8 @@ class Codec(Control):
         try:
             if self._block_fault:
                 raise StreamFault("a stream depends on itself")
+            if stream.tunnel:
+                raise StreamFault("a tunnel has no trailers")  # §8.5
             if not self._block_end:
                 raise StreamFault("a header block amid the content does not end the stream")
             if stream.left > 0:
@@ -380,5 +386,9 @@ class Codec(Control):
 def unpadded(data: bytes, at: int, end: int) -> int:
     """How many bytes at the end of a padded payload are padding (§6.1)."""
     if at == end or data[at] >= end - at:
-        raise ConnectionFault("the padding is longer than the frame") if at < end else wrong_size("padded")
+        raise too_long() if at < end else wrong_size("padded")
     return data[at]
+
+
+def too_long() -> ConnectionFault:
+    return ConnectionFault("the padding is longer than the frame")

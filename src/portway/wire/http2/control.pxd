@@ -14,6 +14,7 @@ cdef bytes LAST_PING
 cdef class Control(Writer):
     cdef bint _announced_end
     cdef Py_ssize_t _final
+    cdef Py_ssize_t _our_window
     cdef dict _promised
     cdef Budget _resets
     cdef Py_ssize_t _their_room
@@ -29,7 +30,7 @@ cdef class Control(Writer):
     @cython.locals(stream=Stream)
     cpdef list stalled(self)
 
-    @cython.locals(stream=Stream)
+    @cython.locals(stream=Stream, held=bint, ours=bint)
     cpdef list silent(self)
 
     @cython.locals(stream=Stream)
@@ -54,6 +55,9 @@ cdef class Control(Writer):
     cdef object _take_reset(self, bytes data, Py_ssize_t at, Py_ssize_t end, Py_ssize_t number, list found)
 
     cdef object _take_settings(self, bytes payload, int flags, Py_ssize_t number)
+
+    @cython.locals(stream=Stream, narrower=Py_ssize_t)
+    cdef object _agree(self)
 
     @cython.locals(stream=Stream, wider=Py_ssize_t)
     cdef object _change_windows(self, Py_ssize_t size)

@@ -21,7 +21,7 @@ cdef int NAMES_KEPT
 
 @cython.locals(
     method=bytes, scheme=bytes, authority=bytes, path=bytes, protocol=bytes, headers=list, cookie=Py_ssize_t,
-    pair=tuple, name=bytes, value=bytes,
+    crumbs=list, pair=tuple, name=bytes, value=bytes,
 )
 cpdef object read(Head head, list pairs, bint end, Limits limits, bint connects)
 

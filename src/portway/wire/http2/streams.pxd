@@ -22,6 +22,7 @@ cdef class Stream:
     cdef public bint ending
     cdef public Outgoing trailers
     cdef public bint answered
+    cdef public bint asked
     cdef public bint mute
     cdef public bint tunnel
     cdef public bint full

@@ -15,6 +15,7 @@ cdef Py_ssize_t TAKEN_MOST
 cdef Py_ssize_t QUEUED_FEW
 cdef Py_ssize_t DRAIN
 cdef Py_ssize_t CRUMB
+cdef Py_ssize_t CREDIT_MOST
 
 
 cdef class Writer:
@@ -42,11 +43,15 @@ cdef class Writer:
 
     cpdef bint ready(self) except -1
     cpdef Py_ssize_t backlog(self) except -1
+    @cython.locals(stream=Stream)
+    cpdef bint room(self, Py_ssize_t number) except -1
+
     cpdef list opened(self)
 
     @cython.locals(stream=Stream, mute=bint, last=bint, begin=list)
     cpdef bint respond(self, Py_ssize_t number, int status, Outgoing outgoing, bytes body, bint end) except -1
 
+    @cython.locals(stream=Stream)
     cpdef object inform(self, Py_ssize_t number, int status, Outgoing outgoing)
 
     @cython.locals(stream=Stream)
@@ -82,7 +87,9 @@ cdef class Writer:
     cdef object _pump(self)
 
     cdef object _last_of(self, Stream stream, bytes piece)
+    @cython.locals(invited=bint)
     cdef object _said_all(self, Stream stream)
+
     cdef object _reset(self, Stream stream, int code)
     cdef object _close(self, Stream stream, int state)
     cdef object _consume(self, Stream stream)

@@ -1,7 +1,7 @@
 cimport cython
 
 from portway.wire.websocket cimport frames
-from portway.wire.websocket.mask cimport turned, unmask
+from portway.wire.websocket.mask cimport turned, unmask, unmask_into, unwritten
 
 cdef bint COMPILED
 cdef int OPEN
@@ -10,6 +10,7 @@ cdef int CLOSED
 cdef int TEXT_HEAD
 cdef int BINARY_HEAD
 cdef list _NOTHING
+cdef Py_ssize_t PART_LEAST
 cdef Py_ssize_t JOINED_MOST
 
 
@@ -31,6 +32,7 @@ cdef class Codec:
     cdef object _decoder
     cdef list _pieces
     cdef list _joined
+    cdef bytes _whole
     cdef Py_ssize_t _size
     cdef Py_ssize_t _wire
     cdef Py_ssize_t _left
@@ -62,7 +64,7 @@ cdef class Codec:
     @cython.locals(opcode=int, most=Py_ssize_t)
     cdef object _begin(self, int first, Py_ssize_t size)
 
-    @cython.locals(end=Py_ssize_t)
+    @cython.locals(end=Py_ssize_t, whole=bytes, piece=bytes)
     cdef Py_ssize_t _payload(self, const unsigned char *view, Py_ssize_t at, Py_ssize_t stop, list found) except -1
 
     @cython.locals(ended=bint, pieces=list, joined=list)

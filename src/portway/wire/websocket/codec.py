@@ -15,7 +15,7 @@ from typing import Any
 from portway.wire.websocket import closing, frames
 from portway.wire.websocket.deflate import Deflate, too_big
 from portway.wire.websocket.faults import FrameFault
-from portway.wire.websocket.mask import turned, unmask
+from portway.wire.websocket.mask import turned, unmask, unmask_into
 
 COMPILED = not __file__.endswith(".py")
 
@@ -39,6 +39,10 @@ JOINED_MOST = 4096
 # Pieces of a message are joined in such numbers: an object for each byte or two would take twenty times the message.
 PIECES_MOST = 1024
 
+# Where at least this part of a frame is here, room is made for all of it, and what comes later is written into it. With
+# less, a peer that announces much and sends little would cost more than it spends.
+PART_LEAST = 8
+
 
 class Closed:
     """The peer's close; nothing comes after it."""
@@ -61,7 +65,7 @@ class Codec:
 
     __slots__ = (
         "_decoder", "_deflate", "_inflating", "_joined", "_kept", "_last", "_left", "_mask", "_most", "_opcode", "_out",
-        "_pieces", "_size", "_wire", "queued", "size", "state",
+        "_pieces", "_size", "_whole", "_wire", "queued", "size", "state",
     )  # fmt: skip
 
     def __init__(self, most: int, deflate: Deflate | None = None) -> None:
@@ -75,6 +79,7 @@ class Codec:
         self._decoder: Any = None
         self._pieces: list[Any] = []
         self._joined: list[Any] = []
+        self._whole: bytes | None = None  # the payload of the frame that is under way, partly written
         self._size = 0  # of what of it has come
         self._wire = 0  # the same before it was inflated
         self._left = 0  # of the payload of the frame that is under way
@@ -172,6 +177,8 @@ class Codec:
             self._begin(first, size)
             self._mask = mask
             at = start
+            if COMPILED and first == BINARY_HEAD and size <= PART_LEAST * (stop - at):
+                self._whole = unwritten(size)  # type: ignore[name-defined]  # noqa: F821  # see the .pxd of `mask`
             if size == 0:
                 self._piece(b"", found)
                 room -= 1 if self._opcode == 0 else 0
@@ -230,11 +237,19 @@ class Codec:
     def _payload(self, view: Any, at: int, stop: int, found: list[Event]) -> int:
         """More of the payload of the frame that is under way; where it ends."""
         end = min(stop, at + self._left)
-        piece = unmask(view, at, end, self._mask)
+        whole = self._whole
+        if whole is None:
+            piece = unmask(view, at, end, self._mask)
+        else:
+            piece = whole
+            unmask_into(whole, len(whole) - self._left, view, at, end, self._mask)
         self._left -= end - at
         if self._left:
             self._mask = turned(self._mask, end - at)
-        self._piece(piece, found)
+        else:
+            self._whole = None
+        if whole is None or not self._left:
+            self._piece(piece, found)
         return end
 
     def _piece(self, piece: bytes, found: list[Event]) -> None:
@@ -316,6 +331,7 @@ class Codec:
             self.state = OURS
             self._pieces = []
             self._joined = []
+            self._whole = None
 
     def fail(self, fault: FrameFault) -> None:
         """Queue the close that a fault deserves. Nothing more is read."""

@@ -21,7 +21,7 @@ cpdef bytes unmask_by_loop(const unsigned char *data, Py_ssize_t start, Py_ssize
     out="unsigned char *", at=Py_ssize_t, end=Py_ssize_t, whole=Py_ssize_t,
     k0="unsigned char", k1="unsigned char", k2="unsigned char", k3="unsigned char",
 )
-cdef object unmask_into(
+cpdef object unmask_into(
     bytes made, Py_ssize_t after, const unsigned char *data, Py_ssize_t start, Py_ssize_t stop, unsigned int mask
 )
 
