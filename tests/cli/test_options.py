@@ -146,6 +146,7 @@ def test_help_is_in_sections(run: Run) -> None:
             "Application:",
             "Binding:",
             "HTTP:",
+            "HTTP2:",
             "WebSocket:",
             "TLS:",
             "Limits:",

@@ -1,6 +1,7 @@
 """The filter: how a handshake goes and fails, how a connection ends, and that it carries whatever a link carries."""
 
 import asyncio
+import contextlib
 import re
 import select
 import socket
@@ -13,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from portway.link.clock import Clock
+from portway.link.refusals import Refusals
 from portway.testing import Raw, Served, serve
 from portway.types import Receive, Scope, Send
+from portway.wire.http1.encode import Preamble
 
 Play = Callable[..., None]
 
@@ -154,14 +158,7 @@ def test_a_client_that_says_nothing_is_not_waited_for(play: Play, localhost: dic
 
 def test_after_the_handshake_time_is_the_links(play: Play, localhost: dict[str, str], authority: Any) -> None:
     async def scene(stage: Any) -> None:
-        incoming, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        client = authority.context().wrap_bio(incoming, out, server_hostname="localhost")
-        with pytest.raises(ssl.SSLWantReadError):
-            client.do_handshake()
-        await stage.read(out.read())
-        incoming.write(stage.transport.written)
-        client.do_handshake()
-        await stage.read(out.read())
+        await shaken(stage, authority)
         stage.hand.pass_by(15)
         assert (stage.transport.state, len(stage.counts.links)) == ("open", 1)
         assert " OPEN <Link " in repr(stage.link)
@@ -171,6 +168,19 @@ def test_after_the_handshake_time_is_the_links(play: Play, localhost: dict[str, 
         assert len(stage.transport.written) > before  # close_notify
 
     play(App(), scene, tls=server_side(localhost), handshake=10, head=20)
+
+
+async def shaken(stage: Any, authority: Any) -> tuple[ssl.SSLObject, ssl.MemoryBIO]:
+    """A client that has shaken hands, and where it writes to."""
+    incoming, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = authority.context().wrap_bio(incoming, out, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    await stage.read(out.read())
+    incoming.write(stage.transport.written)
+    client.do_handshake()
+    await stage.read(out.read())
+    return client, out
 
 
 def hello_of(authority: Any) -> bytes:
@@ -230,14 +240,12 @@ def test_rubbish_is_refused(served: Served, rubbish: bytes, caplog: pytest.LogCa
         assert raw.ask(GET).status == 200
 
 
-def test_a_flood_of_failures_does_not_become_one_of_lines(
-    served: Served, caplog: pytest.LogCaptureFixture
-) -> None:  # fmt: skip
+def test_a_flood_of_failures_does_not_become_one_of_lines(hand: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "portway")
+    refusals = Refusals(Clock(hand, Preamble(), False))
     for _ in range(50):
-        with Raw(served.host, served.port) as raw:
-            raw.ask(GET)
-    assert caplog.text.count("no TLS") < 50
+        refusals.mention(("192.0.2.7", 4711), "no TLS: what came is plain http")
+    assert caplog.messages == ["192.0.2.7:4711: no TLS: what came is plain http"] * 10
 
 
 # --- both ways, much and little ---
@@ -275,6 +283,30 @@ def fill(sock: socket.socket, data: bytes) -> int:
     while sent < len(data) and select.select([], [sock], [], 0.3)[1]:
         sent += sock.send(data[sent : sent + 65536])
     return sent
+
+
+def test_an_application_waits_for_a_client_that_does_not_read(
+    play: Play, localhost: dict[str, str], authority: Any
+) -> None:
+    sent: list[int] = []
+
+    async def pour(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        for number in range(10):
+            await send({"type": "http.response.body", "body": bytes(1000), "more_body": number < 9})
+            sent.append(number)
+
+    async def scene(stage: Any) -> None:
+        client, out = await shaken(stage, authority)
+        stage.link.pause_writing()
+        client.write(GET)
+        await stage.read(out.read())
+        assert len(sent) < 2
+        stage.link.resume_writing()
+        await stage.turns()
+        assert len(sent) == 10
+
+    play(pour, scene, tls=server_side(localhost))
 
 
 def test_a_client_that_reads_late_gets_all_of_it(served: Served, authority: Any, app: App) -> None:
@@ -414,6 +446,19 @@ def test_keys_may_change_in_between(served: Served, authority: Any) -> None:
         assert b"KEYUPDATE" in until(client, b"KEYUPDATE")
         client.stdin.write(CLOSE)
         assert b"HTTP/1.1 200 OK" in client.stdout.read()
+
+
+def test_keys_may_not_change_without_end(served: Served, authority: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "portway")
+    changes = 0
+    with s_client(served, authority, "-tls1_3") as client, contextlib.suppress(BrokenPipeError):
+        while changes < 3000:  # several may be looked at in one go, and count as one
+            client.stdin.write(b"K\n")
+            if b"KEYUPDATE" not in until(client, b"KEYUPDATE"):
+                break
+            changes += 1
+    assert 32 <= changes < 3000
+    assert "TLS ended: the peer asks for new keys again and again" in caplog.text
 
 
 # --- the server ends ---

@@ -90,7 +90,18 @@ def test_websockets(served: Served, authority: Any) -> None:
 
 @pytest.mark.parametrize("version", ["--tlsv1.3", "--tls-max=1.2"])
 def test_curl(served: Served, authority: Any, version: str) -> None:
-    words = ["curl", "-sS", "--max-time", "20", "--cacert", authority.file, *version.split("="), "--data-binary", "@-"]
+    words = [
+        "curl",
+        "-sS",
+        "--http1.1",
+        "--max-time",
+        "20",
+        "--cacert",
+        authority.file,
+        *version.split("="),
+        "--data-binary",
+        "@-",
+    ]
     result = subprocess.run([*words, served.url, served.url], input=BODY, capture_output=True, check=True)
     assert (result.stdout[: len(BODY)], result.stderr) == (BODY, b"")
 

@@ -112,6 +112,17 @@ def test_the_certificate_is_chosen_by_the_name(three: Served, authority: Any, as
     assert names_of(shown(three, authority.context(), asked))[0] == got
 
 
+@pytest.mark.parametrize("asked", ["two.test", "TWO.test", "two.test."])
+def test_letter_case_and_a_last_dot_make_no_difference(authority: Any, asked: str) -> None:
+    class Asking:
+        context: ssl.SSLContext | None = None
+
+    found = Certificates([pair_of(authority.pair(name)) for name in ("one.test", "two.test")], Demands())
+    asking = Asking()
+    found._choose(asking, asked, found.context)  # type: ignore[arg-type]  # Python's own clients ask in lower case
+    assert asking.context is found._entries[1].context
+
+
 def test_without_other_names_the_common_name_counts() -> None:
     subject = ((("countryName", "SE"),), (("commonName", "Old.test"),))
     assert certs.names_in({"subject": subject}) == {"old.test"}
