@@ -64,6 +64,7 @@ class Transport:
 
     def __init__(self) -> None:
         self.written = b""
+        self.socket: Any = None
         self.unsent = 0
         self.reading = True
         self.state = "open"
@@ -78,7 +79,8 @@ class Transport:
         self.state = "half closed"
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return {"peername": ("192.0.2.7", 4711), "sockname": ("192.0.2.1", 80)}.get(name)
+        known = {"peername": ("192.0.2.7", 4711), "sockname": ("192.0.2.1", 80), "socket": self.socket}
+        return known.get(name, default)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass

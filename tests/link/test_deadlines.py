@@ -4,6 +4,7 @@ import asyncio
 import errno
 import select
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -173,6 +174,39 @@ def test_an_application_may_take_its_time(play: Play) -> None:
         assert stage.transport.state == "open"
 
     play(sleep, scene)
+
+
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="this kernel cannot be asked")
+@pytest.mark.parametrize(("end", "state"), [("half", "closed"), ("reset", "aborted")])
+def test_the_end_of_a_client_is_seen_that_is_not_read_from(play: Play, end: str, state: str) -> None:
+    heard = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        heard.append((await receive())["type"])
+
+    async def scene(stage: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = socket.create_connection(listener.getsockname())
+            stage.transport.socket, _ = listener.accept()
+        with stage.transport.socket:
+            await stage.feed(GET + GET * 1000)
+            assert not stage.transport.reading
+            stage.hand.pass_by(11)
+            await stage.turns()
+            assert (heard, stage.transport.state) == ([], "open")
+            if end == "half":
+                client.shutdown(socket.SHUT_WR)
+            else:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+            stage.hand.pass_by(6)
+            await stage.turns()
+            assert stage.transport.state == state
+            assert heard == (["http.disconnect"] if end == "half" else [])
+            client.close()
+
+    play(app, scene)
 
 
 def test_a_response_that_makes_progress_is_not_cut(play: Play) -> None:
