@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from hyperframe import frame as hyper
@@ -125,7 +126,7 @@ def test_blocks_are_read_however_they_are_cut(start: Start, block: int, cuts: li
     peer = start()
     data = peer.encoder.encode([*peer.GET, (b"x-long", b"v" * block)], huffman=False)
     bounds = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    parts = [data[one:two] for one, two in zip(bounds, bounds[1:], strict=False)]
+    parts = [data[one:two] for one, two in pairwise(bounds)]
     first = hyper.HeadersFrame(1, parts[0], flags=["PADDED", "END_STREAM"], pad_length=pad)
     sent = [first, *(hyper.ContinuationFrame(1, part) for part in parts[1:])]
     sent[-1].flags.add("END_HEADERS")

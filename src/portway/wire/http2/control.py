@@ -52,14 +52,14 @@ class Control(Writer):
 
     def announce_end(self) -> None:
         """Shut down in good order (RFC 9113 §6.8): first say so, and with the answer to a ping take no more."""
-        if not self._announced_end and not self.closing:
+        if not self._announced_end and self._final < 0:
             self._announced_end = True
             frames.write_goaway(self._small, frames.STREAM_MASK, faults.NO_ERROR, b"")
             frames.write_ping(self._small, 0, LAST_PING)
 
     def end(self) -> None:
         """Take no more streams; those that are open are brought to their end."""
-        if self._final < 0 and not self.closing:
+        if self._final < 0:
             self.leaving = True
             self._say_goodbye(faults.NO_ERROR, "")
 
