@@ -195,8 +195,8 @@ class Codec(Control):
             end -= padding
         stream = self._stream_of(number, frames.DATA, found)
         last = flags & frames.END_STREAM != 0
-        if end == at and not last:
-            self._glitches.spend(1)
+        if at == end and not last:
+            self._glitches.spend(1)  # nothing, or padding alone
         if stream is None:
             self._credit_all(size)
             return
