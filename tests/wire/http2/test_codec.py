@@ -288,13 +288,22 @@ def test_a_window_opens_when_half_of_it_was_consumed(start: Start) -> None:
 
 def test_the_connections_window_opens_when_half_of_it_was_consumed(start: Start) -> None:
     peer = start(connection_window=WINDOW)
-    peer.send(peer.post(1), *(peer.data(1, b"a" * 16000) for _ in range(4)))
+    peer.send(peer.post(1), *(peer.data(1, b"a" * 16384) for _ in range(2)))
     peer.codec.credit(1, 32766)
     assert peer.taken() == []
     peer.codec.credit(1, 1)
     assert peer.taken() == [("WindowUpdate", 0, 32767)]
-    peer.codec.credit(1, 64000 - 32767)
+    peer.codec.credit(1, 1)
     assert peer.taken() == []
+
+
+def test_it_opens_earlier_where_less_is_left_than_what_was_consumed(start: Start) -> None:
+    peer = start(connection_window=WINDOW)
+    peer.send(peer.post(1), *(peer.data(1, b"a" * 16000) for _ in range(4)))
+    peer.codec.credit(1, WINDOW - 64000)
+    assert peer.taken() == []
+    peer.codec.credit(1, 1)
+    assert peer.taken() == [("WindowUpdate", 0, WINDOW - 64000 + 1)]
 
 
 def test_no_window_opens_on_a_stream_that_has_ended(start: Start) -> None:
@@ -394,12 +403,13 @@ def test_so_many_events_at_once_and_no_more(peer: Any) -> None:
     assert peer.codec.receive(b"") == []
 
 
-def test_what_was_not_read_outlives_the_end(peer: Any) -> None:
+def test_the_end_comes_after_all_that_was_read(peer: Any) -> None:
     peer.codec.receive(peer.wire(peer.post(1), *(peer.data(1, b"a") for _ in range(EVENTS_MOST)), b"\0\0"))
     assert peer.codec.unread()
     peer.codec.eof()
-    assert len(peer.codec.receive(b"")) == 1
     assert not peer.codec.unread()
+    assert peer.codec.receive(b"") == []
+    assert repr(peer.codec.streams[1]).startswith("<Stream 1 REMOTE")
 
 
 def test_the_end(peer: Any) -> None:
