@@ -63,6 +63,7 @@ class Talk:
         config = h2.config.H2Configuration(client_side=True, header_encoding=None)
         self.client = h2.connection.H2Connection(config)
         self.client.initiate_connection()
+        self.window = WINDOW
         self.open: dict[int, Exchange] = {}
         self.all: dict[int, Exchange] = {}
         self.exchange()
@@ -173,11 +174,18 @@ class Talk:
             one.reset = True
 
     def change(self) -> None:
-        self.client.update_settings({
-            SettingCodes.INITIAL_WINDOW_SIZE: self.chance.choice([0, 1, 1000, WINDOW, 1 << 20]),
-            SettingCodes.MAX_FRAME_SIZE: self.chance.choice([16384, 30_000]),
-            SettingCodes.HEADER_TABLE_SIZE: self.chance.choice([0, 100, 4096, 10_000]),
-        })  # fmt: skip
+        window = self.chance.choice([0, 1, 1000, WINDOW, 1 << 20])
+        if any(one.known for one in self.open.values()):
+            # Where a window is negative, it takes an empty frame for too much (as RFC 9113 §6.9.1 does not).
+            window = max(window, self.window)
+        self.window = window
+        self.client.update_settings(
+            {
+                SettingCodes.INITIAL_WINDOW_SIZE: window,
+                SettingCodes.MAX_FRAME_SIZE: self.chance.choice([16384, 30_000]),
+                SettingCodes.HEADER_TABLE_SIZE: self.chance.choice([0, 100, 4096, 10_000]),
+            }
+        )
 
     def widen(self) -> None:
         self.client.increment_flow_control_window(self.chance.randint(1, 100_000))

@@ -292,7 +292,7 @@ def test_the_connections_window_opens_when_half_of_it_was_consumed(start: Start)
     peer.codec.credit(1, 32766)
     assert peer.taken() == []
     peer.codec.credit(1, 1)
-    assert peer.taken() == [("WindowUpdate", 0, 32767)]
+    assert peer.taken() == [("WindowUpdate", 0, 32767), ("WindowUpdate", 1, 32767)]
     peer.codec.credit(1, 1)
     assert peer.taken() == []
 
