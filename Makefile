@@ -57,6 +57,7 @@ run: $(VENV)/.examples $(VENV)/.built ## serve examples/hello, or EXAMPLE=chat, 
 
 test: export REQUIRE_EXTENSIONS = 1
 test: export REQUIRE_CHROMIUM = 1
+test: export REQUIRE_CLIENTS = 1
 test: debian $(VENV)/.test $(VENV)/.built lint ## lint, then run the tests compiled and interpreted
 	@echo "testing, compiled …"
 	@$(PYTEST)
