@@ -61,6 +61,7 @@ certs: $(VENV)/.made ## make certs/, to try https with: an authority of your own
 
 test: export REQUIRE_EXTENSIONS = 1
 test: export REQUIRE_CHROMIUM = 1
+test: export REQUIRE_CLIENTS = 1
 test: debian $(VENV)/.test $(VENV)/.built lint ## lint, then run the tests compiled and interpreted
 	@echo "testing, compiled …"
 	@$(PYTEST)

@@ -357,15 +357,27 @@ def another() -> Callable[[Any], Peer]:
 
 
 @pytest.fixture
-def peer() -> Callable[..., contextlib.AbstractContextManager[Peer]]:
+def carrier() -> type[Peer]:
+    """Which client `peer` is."""
+    return Peer
+
+
+@pytest.fixture
+def peer(carrier: type[Peer]) -> Callable[..., contextlib.AbstractContextManager[Peer]]:
     """`with peer(app, **settings) as client:` serves the application to one client, which has sent nothing yet."""
 
     @contextlib.contextmanager
     def one(app: Any, **settings: Any) -> Iterator[Peer]:
-        with serve(app, **{"lifespan": "off"} | settings) as served, Peer(served.host, served.port) as client:
+        with serve(app, **{"lifespan": "off"} | settings) as served, carrier(served.host, served.port) as client:
             yield client
 
     return one
+
+
+@pytest.fixture
+def carriers() -> dict[str, type[Peer]]:
+    """The clients of WebSockets, by the version of HTTP."""
+    return {"HTTP/1.1": Peer, "HTTP/2": Peer2}
 
 
 # --- HTTP/2, frame by frame ---
@@ -549,6 +561,71 @@ class Http2(Raw):
         return self.talk.goaways[-1]
 
     reset = Peer.reset
+
+
+class Peer2(Peer):
+    """A `Peer` whose WebSocket is a stream of HTTP/2 (RFC 8441): for tests that hold on either version."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.client = Http2(host, port)
+        self.client.until(lambda: self.client.talk.h2.remote_settings.enable_connect_protocol)
+        self.socket = self.client.socket
+        self._kept = b""
+        self._taken = 0
+        self.stream = 0
+
+    @property
+    def _answer(self) -> Answer:
+        return self.client.answers[self.stream]
+
+    def send(self, data: bytes) -> None:
+        """The opening of HTTP/1.1 becomes one of HTTP/2, and all else content of its stream."""
+        if data.startswith(b"GET "):
+            head, _, data = data.partition(b"\r\n\r\n")
+            line, *lines = head.decode().split("\r\n")
+            headers = [(name.lower(), value.strip()) for name, _, value in (each.partition(":") for each in lines)]
+            passed = ("host", "upgrade", "connection", "sec-websocket-key", "sec-websocket-version")
+            self.stream = self.client.talk.connect(
+                line.split(" ")[1], *[pair for pair in headers if pair[0] not in passed]
+            )
+            self.client.flush()
+        if data:
+            self.client.content(self.stream, data)
+
+    def interim(self) -> Response:
+        self.client.until(lambda: self._answer.status or self._answer.over)
+        assert self._answer.status, self._answer
+        found = Response(b"HTTP/2 %d" % (101 if self._answer.status == 200 else self._answer.status))
+        found.headers = self._answer.headers
+        return found
+
+    def response(self, head_only: bool = False) -> Response:
+        found = self.interim()
+        found.body = self.client.answer(self.stream).body
+        self._taken = len(found.body)
+        return found
+
+    def _more(self) -> None:
+        self.client.until(lambda: len(self._answer.body) > self._taken or self._answer.over)
+        data = self._answer.body[self._taken :]
+        if not data:
+            raise EOFError(self._answer)
+        self._taken += len(data)
+        self._kept += data
+
+    def reset(self) -> None:
+        """Give the stream up."""
+        self.client.talk.h2.reset_stream(self.stream, 8)
+        self.client.flush()
+
+    def half_close(self) -> None:
+        self.client.talk.h2.end_stream(self.stream)
+        self.client.flush()
+
+    def answered(self) -> bool:
+        while select.select([self.socket], [], [], 0)[0]:
+            self.client.look()
+        return bool(self._kept or self._answer.status or len(self._answer.body) > self._taken)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from portway.testing import Served, serve
+from portway.types import Receive, Scope, Send
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "chat" / "main.py"
 
@@ -31,6 +32,7 @@ FLAGS = (
     "--disable-gpu",
     "--no-first-run",
     "--remote-debugging-pipe",
+    "--ignore-certificate-errors",  # it knows nothing of the authority of the tests
 )
 
 
@@ -184,6 +186,22 @@ def chat() -> Iterator[Served]:
         yield served
 
 
+class Witness:
+    """Passes everything on to the chat, and keeps the scopes."""
+
+    def __init__(self) -> None:
+        self.app = load().app
+        self.scopes: list[Scope] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        await self.app(scope, receive, send)
+
+    def versions(self, kind: str) -> set[tuple[str, str]]:
+        """What came by which version of HTTP, on which scheme."""
+        return {(scope["http_version"], scope["scheme"]) for scope in self.scopes if scope["type"] == kind}
+
+
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
     found = Browser(tmp_path)
@@ -249,3 +267,51 @@ def test_a_message_that_is_none_is_refused_and_not_sent_again(chat: Served, brow
     window = enter(browser, chat.url, "Ada")
     window.evaluate("socket.send('[]')")
     window.until('document.getElementById("line").textContent === "refused: a message must be a JSON object"')
+
+
+# --- over https ---
+
+LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+PROTOCOLS = """JSON.stringify([...new Set(
+    [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+        .map(each => each.nextHopProtocol))])"""
+
+
+@LOOPS
+@pytest.mark.parametrize(("http", "seen", "version"), [("auto", "h2", "2"), ("1.1", "http/1.1", "1.1")])
+def test_over_https_pages_and_websockets_come_by_the_newest_version_that_is_served(
+    browser: Browser, localhost: dict[str, str], loop: str, http: str, seen: str, version: str
+) -> None:
+    app = Witness()
+    with serve(app, loop=loop, http=http, **localhost) as served:
+        ada = enter(browser, f"https://localhost:{served.port}", "Ada")
+        assert json.loads(ada.evaluate(PROTOCOLS)) == [seen]
+        ada.people("Ada")
+        bob = enter(browser, f"https://localhost:{served.port}", "Bob")
+        bob.write("ä ß 漢 🦀 " * 199)  # so long that both compress it
+        ada.said("ä ß 漢 🦀 " * 198 + "ä ß 漢 🦀")
+        ada.write("<b>Yes</b>")
+        bob.said("<b>Yes</b>")
+        pages = "Promise.all([...Array(60)].map(() => fetch('/').then(each => each.text()).then(each => each.length)))"
+        assert len(set(ada.evaluate(pages))) == 1
+        bob.close()
+        ada.people("Ada")
+    assert app.versions("http") == {(version, "https")}
+    assert app.versions("websocket") == {(version, "wss")}
+    ada.until('document.getElementById("line").textContent.includes("trying again")')
+
+
+def test_over_https_a_window_comes_back_when_the_server_does(browser: Browser, localhost: dict[str, str]) -> None:
+    app = Witness()
+    with serve(app, **localhost) as served:
+        window = enter(browser, f"https://localhost:{served.port}", "Ada")
+        window.write("before")
+        window.said("before")
+    window.until('document.getElementById("line").textContent.includes("trying again")')
+    with serve(app, port=served.port, **localhost):
+        window.connected()
+        window.people("Ada")
+        window.write("after")
+        window.said("after")
+    # Without a connection of HTTP/2 at hand Chromium opens a WebSocket by HTTP/1.1: that is how it may come back.
+    assert ("2", "wss") in app.versions("websocket")

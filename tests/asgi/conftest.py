@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -62,3 +63,9 @@ def ask() -> Ask:
             return raw.response(head_only=request.startswith(b"HEAD"))
 
     return one
+
+
+@pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
+def carrier(request: pytest.FixtureRequest, carriers: dict[str, Any]) -> Any:
+    """WebSockets are the same on either version (ASGI 33-46): `peer` is a client of each in turn."""
+    return carriers[request.param]

@@ -16,6 +16,8 @@ DENY = {"type": "websocket.http.response.start", "status": 401}
 DENIED = {"type": "websocket.http.response.body", "body": b"who are you?"}
 HELLO = {"type": "websocket.send", "text": "hello"}
 LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+# What is about the bytes of HTTP/1.1; everything else holds for HTTP/2, too.
+ON_HTTP1 = pytest.mark.parametrize("carrier", ["HTTP/1.1"], indirect=True)
 
 
 def sends(*messages: Any) -> ASGIApp:
@@ -83,6 +85,7 @@ def scope_of(peer: Any, path: bytes = b"/", *lines: bytes, **settings: Any) -> S
     return scope
 
 
+@ON_HTTP1
 def test_the_scope_is_that_of_the_specification(peer: Any) -> None:  # ASGI 45, 1, 15, 16, 17, 18, 20, 21
     scope = scope_of(peer, b"/a%20b/%C3%A4?c=%20d", b"X-Y: z", lifespan="on")
     client, server = scope.pop("client"), scope.pop("server")
@@ -217,6 +220,7 @@ def test_it_may_accept_without_looking_at_connect(peer: Any) -> None:
         assert client.closed() == (1000, "")
 
 
+@ON_HTTP1
 @LOOPS
 @pytest.mark.parametrize("leave", ["close", "reset"])
 def test_a_client_that_goes_before_the_accept_is_lost(  # ASGI 33, 41
@@ -284,6 +288,7 @@ def test_who_waits_before_the_accept_is_told_that_the_client_went(  # ASGI 33, 4
 # --- accepting ---
 
 
+@ON_HTTP1
 def test_an_accept_brings_subprotocol_and_headers_in_their_order(peer: Any) -> None:  # ASGI 36
     headers = [(b"X-B", b"1"), (b"set-cookie", b"a=b"), (b"x-a", b"2"), (b"set-cookie", b"c=d")]
     accept = ACCEPT | {"subprotocol": "b", "headers": iter(headers)}
@@ -300,6 +305,7 @@ def test_an_accept_brings_subprotocol_and_headers_in_their_order(peer: Any) -> N
         ]
 
 
+@ON_HTTP1
 @pytest.mark.parametrize("more", [{}, {"subprotocol": None, "headers": None}, {"headers": []}, {"another": 1}])
 def test_an_accept_needs_nothing_more(peer: Any, more: dict[str, Any]) -> None:  # ASGI 36, 6
     with peer(sends(ACCEPT | more)) as client:
@@ -309,6 +315,7 @@ def test_an_accept_needs_nothing_more(peer: Any, more: dict[str, Any]) -> None: 
         ]  # fmt: skip
 
 
+@ON_HTTP1
 def test_headers_that_are_not_the_applications_do_not_reach_the_wire(peer: Any) -> None:  # ASGI 23
     names = [b"connection", b"upgrade", b"transfer-encoding", b"content-length", b"keep-alive"]
     with peer(sends(ACCEPT | {"headers": [*[(name, b"1") for name in names], (b"x", b"y")]})) as client:
@@ -322,6 +329,7 @@ def test_headers_that_are_not_the_applications_do_not_reach_the_wire(peer: Any) 
 # --- not accepting ---
 
 
+@ON_HTTP1
 def test_a_close_before_the_accept_is_a_403(peer: Any, log: Any) -> None:  # ASGI 34
     got: list[Message] = []
     errors: list[BaseException] = []
@@ -344,6 +352,7 @@ def test_a_close_before_the_accept_is_a_403(peer: Any, log: Any) -> None:  # ASG
     assert log.errors == []
 
 
+@ON_HTTP1
 def test_an_application_that_returns_before_accepting_gives_500(peer: Any, log: Any) -> None:  # ASGI 35
     with peer(sends()) as client:
         client.send(client.opening(b"/a"))
@@ -383,6 +392,7 @@ def test_a_denial_is_a_response_of_the_applications(peer: Any, log: Any) -> None
     assert [line for line in log.errors if "WebSocket" in line] == []
 
 
+@ON_HTTP1
 def test_a_denial_is_streamed(peer: Any) -> None:  # ASGI 46, 26
     go = threading.Event()
 
@@ -445,6 +455,7 @@ def test_a_denial_is_held_until_its_body_so_that_an_error_is_a_500(peer: Any, lo
     assert log.error == "WebSocket /: the application returned without a response"
 
 
+@ON_HTTP1
 @pytest.mark.parametrize("ends", ["raises", "returns"])
 def test_a_denial_that_breaks_off_is_not_ended_cleanly(peer: Any, log: Any, ends: str) -> None:  # ASGI 46, 7
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

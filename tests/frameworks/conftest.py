@@ -70,10 +70,17 @@ def served(framework: str, loop: str, errors: Errors, monkeypatch: pytest.Monkey
         yield served
 
 
+@pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def client(served: Served) -> Iterator[httpx.Client]:
+def client(served: Served, version: str) -> Iterator[httpx.Client]:
     """An HTTP client with one connection that is kept alive."""
-    with httpx.Client(base_url=served.url, limits=httpx.Limits(max_connections=1), timeout=20) as client:
+    two = version == "HTTP/2"
+    limits = httpx.Limits(max_connections=1)
+    with httpx.Client(base_url=served.url, limits=limits, timeout=20, http1=not two, http2=two) as client:
         yield client
 
 

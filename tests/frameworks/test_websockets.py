@@ -21,6 +21,12 @@ ALL = pytest.mark.parametrize("framework", FRAMEWORKS, indirect=True)
 Until = Callable[[str, str], None]
 
 
+@pytest.fixture
+def version() -> str:
+    """These clients open WebSockets by HTTP/1.1."""
+    return "HTTP/1.1"
+
+
 class Refused(Exception):
     """The handshake was not answered with 101."""
 

@@ -88,21 +88,23 @@ def test_what_is_under_way_is_finished_and_what_is_not_taken_can_be_told(
     dial: Any, authority: Any, localhost: Any, loop: str, tls: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = App(2)
-    with serve(app, lifespan="off", loop=loop, **(localhost if tls else {})) as served:
-        with dial(served, tls=authority.context() if tls else None) as client:
-            first, second = client.begin("/wait"), client.begin("/wait")
-            assert app.here.wait(10)
-            served.server.stop()
-            client.until(lambda: client.talk.goaways == [(ALL, 0, "")])
-            client.until(lambda: client.talk.goaways[1:])  # our answer to the ping is there
-            assert client.talk.goaways[1:] == [(second, 0, "")]
-            late = client.begin("/plain")
-            app.go.set()
-            assert [client.answer(stream).body for stream in (first, second)] == [b"/wait"] * 2
-            while client.look():
-                pass
-            assert late > client.talk.goaways[-1][0]
-            assert not client.answers[late].status
+    with (
+        serve(app, lifespan="off", loop=loop, **(localhost if tls else {})) as served,
+        dial(served, tls=authority.context() if tls else None) as client,
+    ):
+        first, second = client.begin("/wait"), client.begin("/wait")
+        assert app.here.wait(10)
+        served.server.stop()
+        client.until(lambda: client.talk.goaways == [(ALL, 0, "")])
+        client.until(lambda: client.talk.goaways[1:])  # our answer to the ping is there
+        assert client.talk.goaways[1:] == [(second, 0, "")]
+        late = client.begin("/plain")
+        app.go.set()
+        assert [client.answer(stream).body for stream in (first, second)] == [b"/wait"] * 2
+        while client.look():
+            pass
+        assert late > client.talk.goaways[-1][0]
+        assert not client.answers[late].status
     assert app.ends == ["answered"] * 2
     assert logged(caplog) == []
 

@@ -131,34 +131,37 @@ def alpn(authority: Any, *names: str) -> ssl.SSLContext:
 def test_alpn_chooses(
     authority: Any, localhost: dict[str, str], loop: str, http: str, offered: list[str], agreed: str | None
 ) -> None:  # fmt: skip
-    with serve(App(), lifespan="off", loop=loop, http=http, **localhost) as served:
-        with Raw(served.host, served.port, tls=alpn(authority, *offered)) as raw:
-            assert isinstance(raw.socket, ssl.SSLSocket)
-            assert raw.socket.selected_alpn_protocol() == agreed
-            if agreed != "h2":
-                assert raw.ask(GET).body == b"1.1 https / 0"
-            else:
-                raw.send(PREFACE + bytes(3) + b"\4" + bytes(5))
-                assert raw.exactly(9)[3] == 4  # SETTINGS
+    with (
+        serve(App(), lifespan="off", loop=loop, http=http, **localhost) as served,
+        Raw(served.host, served.port, tls=alpn(authority, *offered)) as raw,
+    ):
+        assert isinstance(raw.socket, ssl.SSLSocket)
+        assert raw.socket.selected_alpn_protocol() == agreed
+        if agreed != "h2":
+            assert raw.ask(GET).body == b"1.1 https / 0"
+        else:
+            raw.send(PREFACE + bytes(3) + b"\4" + bytes(5))
+            assert raw.exactly(9)[3] == 4  # SETTINGS
 
 
 @LOOPS
 def test_requests_over_tls_are_of_https(authority: Any, localhost: dict[str, str], dial: Any, loop: str) -> None:
     app = App()
-    with serve(app, lifespan="off", loop=loop, **localhost) as served:
-        with dial(served, tls=authority.context()) as client:
-            streams = [client.begin(f"/{number}") for number in range(20)]
-            for number, stream in enumerate(streams):
-                assert client.answer(stream).body == b"2 https /%d 0" % number
-            assert client.ask("/", method="POST", body=bytes(1_000_000)).body == b"2 https / 1000000"
+    with serve(app, lifespan="off", loop=loop, **localhost) as served, dial(served, tls=authority.context()) as client:
+        streams = [client.begin(f"/{number}") for number in range(20)]
+        for number, stream in enumerate(streams):
+            assert client.answer(stream).body == b"2 https /%d 0" % number
+        assert client.ask("/", method="POST", body=bytes(1_000_000)).body == b"2 https / 1000000"
     assert "tls" in app.scopes[0]["extensions"]
 
 
 def test_http_2_alone_is_not_left_for_want_of_alpn(authority: Any, localhost: dict[str, str], dial: Any) -> None:
-    with serve(App(), lifespan="off", http="2", **localhost) as served:
-        with Raw(served.host, served.port, tls=alpn(authority)) as raw:
-            raw.send(GET)
-            assert b"HTTP/1.1" not in raw.rest()
+    with (
+        serve(App(), lifespan="off", http="2", **localhost) as served,
+        Raw(served.host, served.port, tls=alpn(authority)) as raw,
+    ):
+        raw.send(GET)
+        assert b"HTTP/1.1" not in raw.rest()
 
 
 @LOOPS
@@ -211,16 +214,18 @@ def test_each_piece_is_seen_before_the_next_is_sent(
             await asyncio.to_thread(go.acquire, timeout=10)
         await send(BODY)
 
-    with serve(app, lifespan="off", loop=loop, **(localhost if tls else {})) as served:
-        with dial(served, tls=authority.context() if tls else None) as client:
-            stream = client.begin()
-            seen = ""
-            for number in range(5):
-                seen += f"data: {number}\n\n"
-                client.until(lambda: client.answers[stream].body == seen.encode())  # noqa: B023
-                assert not client.answers[stream].ended
-                go.release()
-            assert client.answer(stream).ended
+    with (
+        serve(app, lifespan="off", loop=loop, **(localhost if tls else {})) as served,
+        dial(served, tls=authority.context() if tls else None) as client,
+    ):
+        stream = client.begin()
+        seen = ""
+        for number in range(5):
+            seen += f"data: {number}\n\n"
+            client.until(lambda: client.answers[stream].body == seen.encode())  # noqa: B023
+            assert not client.answers[stream].ended
+            go.release()
+        assert client.answer(stream).ended
 
 
 def test_responses_come_as_they_are_ready_and_not_as_they_were_asked_for(http2: Any) -> None:
