@@ -31,7 +31,7 @@ cdef class Control(Writer):
 
     cpdef list stuck(self)
 
-    @cython.locals(stream=Stream, held=bint, ours=bint)
+    @cython.locals(stream=Stream, ours=bint)
     cpdef list silent(self)
 
     @cython.locals(stream=Stream)
