@@ -34,7 +34,6 @@ cdef Outgoing _checked(str kind, str key, object values)
 
 
 @cython.final
-@cython.freelist(16)
 cdef class Cycle:
     cdef readonly Head head
     cdef readonly object client

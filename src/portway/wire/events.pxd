@@ -4,8 +4,6 @@ cdef Py_ssize_t UNKNOWN
 
 
 @cython.final
-@cython.no_gc
-@cython.freelist(16)
 cdef class Head:
     cdef readonly Py_ssize_t stream
     cdef public Py_ssize_t after
@@ -28,8 +26,6 @@ cdef class Head:
 
 
 @cython.final
-@cython.no_gc
-@cython.freelist(16)
 cdef class Body:
     cdef readonly Py_ssize_t stream
     cdef readonly bytes data
@@ -37,7 +33,6 @@ cdef class Body:
 
 
 @cython.final
-@cython.no_gc
 cdef class Reset:
     cdef readonly Py_ssize_t stream
     cdef readonly str reason

@@ -36,8 +36,6 @@ cpdef Py_ssize_t content_length(bytes value) except -1
 
 
 @cython.final
-@cython.no_gc
-@cython.freelist(16)
 cdef class Outgoing:
     cdef readonly list pairs
     cdef readonly Py_ssize_t length

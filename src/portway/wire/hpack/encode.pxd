@@ -13,7 +13,6 @@ cdef Py_ssize_t ONCE_MOST
 
 
 @cython.final
-@cython.no_gc
 cdef class Rule:
     cdef readonly bytes name
     cdef readonly bint lowered

@@ -14,8 +14,6 @@ cdef int SHIFT_MOST
 
 
 @cython.final
-@cython.no_gc
-@cython.freelist(4)
 cdef class Reader:
     cdef readonly bytes data
     cdef readonly Py_ssize_t at

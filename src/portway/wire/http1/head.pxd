@@ -18,7 +18,6 @@ cdef Py_ssize_t REMEMBERED_MOST
 
 
 @cython.final
-@cython.no_gc
 cdef class Section:
     cdef bytes text
     cdef list pairs

@@ -2,7 +2,6 @@ cimport cython
 
 
 @cython.final
-@cython.no_gc
 cdef class Budget:
     cdef Py_ssize_t _left
     cdef Py_ssize_t _most

@@ -4,7 +4,6 @@ from portway.wire.http2 cimport frames
 
 
 @cython.final
-@cython.no_gc
 cdef class Terms:
     cdef readonly Py_ssize_t streams
     cdef readonly Py_ssize_t stream_window

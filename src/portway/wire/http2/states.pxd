@@ -24,7 +24,6 @@ cpdef int verdict(int state, int column) except -1
 
 
 @cython.final
-@cython.no_gc
 cdef class Fates:
     cdef readonly Py_ssize_t last
     cdef bytearray _fates

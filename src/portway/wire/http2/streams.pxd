@@ -6,7 +6,6 @@ from portway.wire.http2 cimport states
 
 
 @cython.final
-@cython.freelist(32)
 cdef class Stream:
     cdef readonly Py_ssize_t number
     cdef public int state

@@ -15,7 +15,6 @@ cdef Py_ssize_t JOINED_MOST
 
 
 @cython.final
-@cython.no_gc
 cdef class Closed:
     cdef readonly int code
     cdef readonly str reason
