@@ -18,6 +18,7 @@ cdef bytes COOKIE
 cdef bytes PRIORITY
 cdef set NAMES
 cdef int NAMES_KEPT
+cdef int NAME_MOST
 
 @cython.locals(
     method=bytes, scheme=bytes, authority=bytes, path=bytes, protocol=bytes, headers=list, cookie=Py_ssize_t,

@@ -29,9 +29,10 @@ PRIORITY = b"priority"
 # RFC 9113 §8.2.2
 CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 
-# Names that were found well-formed; emptied when full, so that a peer cannot make it grow.
+# Names that were found well-formed; emptied when full, and with no long ones, so that a peer cannot make it grow.
 NAMES: set[bytes] = set()
 NAMES_KEPT = 1024
+NAME_MOST = 64
 
 
 def read(head: Head, pairs: list[tuple[bytes, bytes]], end: bool, limits: Limits, connects: bool) -> None:
@@ -111,9 +112,10 @@ def check_name(name: bytes) -> None:
         raise StreamFault("a header name is empty, is no token, or has capital letters")
     if name in CONNECTION_SPECIFIC:
         raise StreamFault("there is a connection-specific header, which HTTP/2 does not have")
-    if len(NAMES) >= NAMES_KEPT:
-        NAMES.clear()
-    NAMES.add(name)
+    if size <= NAME_MOST:
+        if len(NAMES) >= NAMES_KEPT:
+            NAMES.clear()
+        NAMES.add(name)
 
 
 def check_trailers(pairs: list[tuple[bytes, bytes]]) -> None:
