@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,7 +11,6 @@ from hyperframe import frame as hyper
 
 from portway.wire import fields
 from portway.wire.events import Body, Head, Refusal, Reset
-from portway.wire.faults import ProtocolFault
 from portway.wire.http1.encode import Preamble
 from portway.wire.http2.codec import Codec
 from portway.wire.http2.faults import ConnectionFault
@@ -226,18 +224,6 @@ class Peer:
         return b"".join(told[2] for told in self.taken() if told[:2] == ("Data", stream))
 
 
-def footprint(thing: Any, seen: set[int] | None = None) -> int:
-    """The bytes of containers and strings; what a codec is made of is not to be seen in C."""
-    seen = set() if seen is None else seen
-    if id(thing) in seen:
-        return 0
-    seen.add(id(thing))
-    inner = (
-        [*thing, *(thing.values() if isinstance(thing, dict) else ())] if isinstance(thing, list | tuple | dict) else []
-    )
-    return sys.getsizeof(thing) + sum(footprint(one, seen) for one in inner)
-
-
 @pytest.fixture(scope="session")
 def start() -> Callable[..., Peer]:
     """`peer = start()` is a client that has shaken hands; further arguments are those of Limits and of Terms."""
@@ -252,12 +238,3 @@ def peer() -> Peer:
 @pytest.fixture(scope="session")
 def words() -> Callable[[Any], Told]:
     return in_words
-
-
-@pytest.fixture(scope="session")
-def reader() -> Callable[[], Reader]:
-    """A new reader of what a server writes."""
-    return Reader
-
-
-__all__ = ["ProtocolFault"]

@@ -304,12 +304,13 @@ def test_no_window_opens_on_a_stream_that_has_ended(start: Start) -> None:
     assert peer.taken() == [("WindowUpdate", 0, 900)]
 
 
-def test_padding_is_credited_at_once(start: Start) -> None:
+@pytest.mark.parametrize("pad", [0, 1, 10, 255])
+def test_padding_is_credited_at_once(start: Start, pad: int) -> None:
     peer = start(**EXACT)
-    peer.send(peer.post(1), peer.data(1, b"abc", pad=10))
-    assert peer.taken() == [("WindowUpdate", 0, 11)]
+    peer.send(peer.post(1), peer.data(1, b"abc", pad=pad))
+    assert peer.taken() == [("WindowUpdate", 0, pad + 1)]
     assert peer.codec.streams[1].unread == 3
-    assert peer.codec.streams[1].credit == 11
+    assert peer.codec.streams[1].credit == pad + 1
 
 
 def test_nothing_is_credited_twice(start: Start) -> None:

@@ -22,7 +22,9 @@ STEPS = st.lists(
         st.tuples(st.just("data"), STREAMS, SIZES, st.sampled_from([-1, -1, 0, 9, 255]), st.booleans()),
         st.tuples(st.just("data"), STREAMS, SIZES, st.just(-1), st.booleans()),
         st.tuples(st.just("credit"), STREAMS, SIZES),
-        st.tuples(st.sampled_from(["trailers", "reset", "cancel", "respond", "begin", "end", "refuse", "zero"]), STREAMS),
+        st.tuples(
+            st.sampled_from(["trailers", "reset", "cancel", "respond", "begin", "end", "refuse", "zero"]), STREAMS
+        ),
     ),
     max_size=40,
 )
