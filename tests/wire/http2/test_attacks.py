@@ -335,6 +335,18 @@ def test_settings_of_tiny_windows_dribble_too(start: Start) -> None:
     assert flood(peer, frames(), 1000) <= 202
 
 
+def test_small_responses_into_small_windows_are_no_attack(peer: Any) -> None:
+    """What is whole is no crumb, though the window is narrow and the link was busy."""
+    peer.send(peer.settings(INITIAL_WINDOW_SIZE=100))
+    for number, _ in zip(numbers(), range(2 * GLITCHES), strict=False):
+        peer.send(peer.get(number), peer.window(0, 100))
+        peer.codec.blocked = True
+        peer.respond(number, b"a" * 100)
+        peer.codec.blocked = False
+        peer.codec.take()
+    assert peer.codec.streams == {}
+
+
 def test_a_client_that_widens_its_window_as_it_reads_is_no_attack(peer: Any) -> None:
     """Whatever its chunks, as long as they are no crumbs."""
     peer.send(peer.get(1))

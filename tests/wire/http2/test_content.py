@@ -88,6 +88,18 @@ def test_content_waits_for_the_connections_window(peer: Any) -> None:
     assert peer.taken() == [("Data", 3, b"o", True)]
 
 
+def test_content_waits_for_a_connections_window_that_is_too_narrow(peer: Any) -> None:
+    asked(peer, 1, 3, 5)
+    peer.respond(1, b"a" * (WINDOW - 4))
+    peer.taken()
+    peer.respond(3, b"hello")
+    assert peer.taken()[1:] == [("Data", 3, b"hell", False)]
+    peer.respond(5, b"x")
+    assert len(peer.taken()) == 1
+    peer.send(peer.window(0, 2))
+    assert peer.taken() == [("Data", 3, b"o", True), ("Data", 5, b"x", True)]
+
+
 @pytest.mark.parametrize("size", [0, 1])
 def test_windows_of_nearly_nothing(peer: Any, size: int) -> None:
     peer.send(peer.settings(INITIAL_WINDOW_SIZE=size))
@@ -100,6 +112,16 @@ def test_windows_of_nearly_nothing(peer: Any, size: int) -> None:
         peer.send(peer.window(1, 1))
         assert sizes(peer.taken()) == [1]
     assert peer.codec.streams == {}
+
+
+def test_settings_widen_the_windows_of_streams_that_wait(peer: Any) -> None:
+    peer.send(peer.settings(INITIAL_WINDOW_SIZE=0))
+    asked(peer, 1)
+    peer.respond(1, b"abc")
+    peer.taken()
+    for size in (1, 2, 3):
+        peer.send(peer.settings(INITIAL_WINDOW_SIZE=size))
+        assert sizes(peer.taken()) == [1]
 
 
 def test_an_end_needs_no_window(peer: Any) -> None:

@@ -55,24 +55,39 @@ def test_a_block_that_adds_to_the_table_adds_each_time(peer: Any) -> None:
     assert peer.fault(hyper.HeadersFrame(11, PLAIN + b"\xc2", flags=["END_HEADERS"])) == COMPRESSION_ERROR
 
 
-@pytest.mark.parametrize("between", ["request", "trailers", "refused", "over"])
+BETWEEN = {
+    "a request": lambda peer: block(peer, 11, PLAIN + ADDS + b"2"),
+    "a malformed request": lambda peer: block(peer, 11, ADDS + b"2"),
+    "a head that is too large": lambda peer: block(peer, 11, PLAIN + ADDS + b"2" + b"\xbe" * 300),
+    "a stream on itself": lambda peer: peer.heard(
+        hyper.HeadersFrame(11, PLAIN + ADDS + b"2", flags=["END_HEADERS", "PRIORITY"], depends_on=11)
+    ),
+    "trailers": lambda peer: block(peer, 1, ADDS + b"2"),
+    "a head on a stream that was dropped": lambda peer: (peer.codec.reset(3, 8), block(peer, 3, ADDS + b"2")),
+    "a head on a stream that they reset": lambda peer: (peer.send(peer.reset(3)), block(peer, 3, ADDS + b"2")),
+    "a head on a stream that has ended": lambda peer: block(peer, 5, ADDS + b"2"),
+}
+
+
+@pytest.mark.parametrize("between", BETWEEN)
 def test_a_table_that_changed_in_between_changes_what_a_block_means(start: Start, between: str) -> None:
+    peer = start(head=2000, fields=100)
+    block(peer, 1, PLAIN + ADDS + b"1", "END_HEADERS")
+    block(peer, 3, PLAIN, "END_HEADERS")
+    for number in (5, 7, 9):
+        assert block(peer, number, PLAIN + b"\xbe") == [[(b"host", b"a"), (b"x", b"1")]]
+    BETWEEN[between](peer)
+    assert block(peer, 13, PLAIN + b"\xbe") == [[(b"host", b"a"), (b"x", b"2")]]
+
+
+def test_a_table_that_changed_with_a_refused_stream_changes_what_a_block_means(start: Start) -> None:
     peer = start(streams=3)
     block(peer, 1, PLAIN + ADDS + b"1")
     for number in (3, 5):
-        assert block(peer, number, PLAIN + b"\xbe") == [[(b"host", b"a"), (b"x", b"1")]]
-        peer.respond(number)
-    if between == "trailers":
-        peer.send(peer.raw(0x1, 0x4, 7, PLAIN))
-        block(peer, 7, ADDS + b"2")
-    elif between == "over":
-        block(peer, 7, PLAIN, "END_HEADERS")
-        block(peer, 9, PLAIN, "END_HEADERS")
-        assert block(peer, 11, PLAIN + ADDS + b"2") == []  # there are three already
-    else:
-        block(peer, 7, (PLAIN if between == "request" else b"") + ADDS + b"2")
+        block(peer, number, PLAIN + b"\xbe")
+    assert block(peer, 7, PLAIN + ADDS + b"2") == []
     peer.respond(1)
-    assert block(peer, 13, PLAIN + b"\xbe") == [[(b"host", b"a"), (b"x", b"2")]]
+    assert block(peer, 9, PLAIN + b"\xbe") == [[(b"host", b"a"), (b"x", b"2")]]
 
 
 def test_a_table_that_became_smaller_changes_what_a_block_means(peer: Any) -> None:

@@ -172,6 +172,13 @@ def test_promises_are_kept_for_those_that_are_not_open_yet(start: Start) -> None
         peer.codec.refill(1)
 
 
+def test_a_promise_to_the_last_stream_that_was_refused_is_not_counted(start: Start) -> None:
+    peer = start(streams=1)
+    peer.send(peer.update(1, b"u=1"), peer.head(1, [(b"x", b"y")]))
+    assert peer.send(peer.update(3, b"u=2"), peer.get(3)) == [("Head", 3, "GET", b"/", True)]
+    assert of(peer, 3) == (2, False)
+
+
 def test_a_refused_stream_leaves_no_promise_behind(start: Start) -> None:
     peer = start(streams=2)
     for number in range(1, 101, 4):

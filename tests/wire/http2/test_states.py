@@ -273,6 +273,15 @@ def test_a_stream_that_ends_long_after_the_others_is_old() -> None:
     assert {fates.of(number) for number in range(2001 - 510, 2003, 2)} == {6}
 
 
+def test_an_old_stream_does_not_take_the_place_of_the_last() -> None:
+    fates = Fates()
+    fates.opened(1)
+    fates.opened(513)
+    fates.closed(513, 5)
+    fates.closed(1, 4)
+    assert (fates.of(1), fates.of(513)) == (8, 5)
+
+
 def test_a_stream_that_is_open_for_long_is_heard(peer: Any) -> None:
     peer.send(peer.post(1))
     for number in range(3, 1203, 2):

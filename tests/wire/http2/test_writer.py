@@ -126,11 +126,29 @@ def test_large_heads_go_on_in_further_frames(peer: Any, size: int) -> None:
     assert peer.reader.frame_most <= FRAME
 
 
+def test_heads_that_just_fill_their_frames(peer: Any) -> None:
+    fillings = set()
+    for place, size in enumerate(range(2 * FRAME - 30, 2 * FRAME + 2)):
+        number = 2 * place + 1
+        asked(peer, number)
+        peer.respond(number, b"", (b"x-long", b"\xff" * size))
+        data = b"".join(peer.codec.take())
+        assert [told[1] for told in peer.reader.read(data)] == [number]
+        fillings.add(len(data) % (FRAME + 9))
+    assert {0, 10} <= fillings  # two frames that are full, and a third for one byte
+
+
 def test_large_heads_may_end_the_stream(peer: Any) -> None:
     asked(peer, 1)
-    peer.respond(1, b"", (b"x-long", b"\xff" * 20_000))
-    (told,) = peer.taken()
+    peer.respond(1, b"", (b"x-long", b"\xff" * 40_000))
+    data = b"".join(peer.codec.take())
+    (told,) = peer.reader.read(data)
     assert told[3] is True
+    flags = []
+    while data:
+        flags.append((data[3], data[4]))
+        data = data[9 + int.from_bytes(data[:3], "big") :]
+    assert flags == [(0x1, 0x1), (0x9, 0), (0x9, 0x4)]
 
 
 def test_a_tunnel_has_no_length(start: Start) -> None:
@@ -249,6 +267,16 @@ def test_a_tunnel_may_be_closed_on_one_side(start: Start) -> None:
     assert peer.taken()[1:] == [("Data", 1, b"bye", True)]
     assert peer.send(peer.data(1, b"a"), peer.data(1, b"", end=True)) == []
     assert peer.codec.streams == {}
+
+
+def test_a_tunnel_that_is_closed_on_our_side_takes_no_more_than_its_window(start: Start) -> None:
+    peer = start(connects=True, stream_window=1024)
+    peer.send(peer.connect(1))
+    peer.codec.tunnel(1, fields.outgoing([]))
+    peer.codec.body(1, b"bye", True)
+    assert peer.send(*[peer.data(1, b"a" * 512)] * 2) == []
+    assert peer.send(peer.data(1, b"a")) == [("Refusal", 1, 0x3, False)]
+    assert [told for told in peer.taken() if told[:2] == ("WindowUpdate", 1)] == []
 
 
 def test_a_tunnel_that_is_refused_is_reset(start: Start) -> None:

@@ -350,7 +350,6 @@ class Codec(Control):
             raise StreamFault("a stream depends on itself")  # RFC 7540 §5.3.1
         if self._decoder.too_large:
             raise ProtocolFault("the header section is larger than is accepted here", 431)
-        self._last = None
         head.read(made, pairs, end, self._limits, self._terms.connects)
         # A block that adds to the table adds again when it comes again.
         if self._steady and end and len(block) <= REMEMBERED_MOST:

@@ -30,7 +30,7 @@ cdef class Control(Writer):
     @cython.locals(stream=Stream)
     cpdef list stalled(self)
 
-    @cython.locals(stream=Stream, held=bint, ours=bint)
+    @cython.locals(stream=Stream, ours=bint)
     cpdef list silent(self)
 
     @cython.locals(stream=Stream)

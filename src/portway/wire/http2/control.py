@@ -83,10 +83,9 @@ class Control(Writer):
         for stream in self.streams.values():
             if stream.state == states.REMOTE:
                 continue
-            # It is our turn while we have not asked for content, or have some that nobody read, or have opened no
-            # window. After our END_STREAM all that comes is credited at once, and it is never.
-            held = not stream.asked or stream.tunnel or stream.unread > 0 or stream.theirs <= 0
-            ours = held and stream.state == states.OPEN
+            # It is our turn while we have not asked for content, or have some that nobody read, without which a window
+            # is open. After our END_STREAM it is never: all that comes is credited at once.
+            ours = stream.state == states.OPEN and (not stream.asked or stream.unread > 0)
             if not ours and not stream.heard:
                 found.append(stream.number)
             stream.heard = ours
