@@ -403,6 +403,13 @@ def test_what_was_not_read_outlives_the_end(peer: Any) -> None:
     assert not peer.codec.unread()
 
 
+def test_after_a_fault_nothing_is_unread(peer: Any) -> None:
+    peer.codec.receive(peer.wire(peer.post(1), *(peer.data(1, b"a") for _ in range(EVENTS_MOST))))
+    peer.codec.fail(ConnectionFault("why"))
+    assert not peer.codec.unread()
+    assert peer.codec.receive(b"") == []
+
+
 def test_the_end(peer: Any) -> None:
     peer.send(peer.get(1), b"\0\0\0")
     peer.codec.eof()
