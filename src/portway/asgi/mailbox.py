@@ -9,6 +9,10 @@ from portway.asgi import ready
 from portway.wire.port import Port
 
 
+# So many pieces are kept apart.
+PIECES_MOST = 1024
+
+
 class Mailbox(ready.Source):
     """Pieces of content that came and were not asked for yet.
 
@@ -32,7 +36,10 @@ class Mailbox(ready.Source):
     def put(self, data: bytes, end: bool) -> None:
         """A piece has come; `end` if it is the last."""
         if data:
-            self._pieces.append(data)
+            pieces = self._pieces
+            if len(pieces) >= PIECES_MOST:  # an object for each byte or two would take twenty times their size
+                pieces[:] = [b"".join(pieces)]
+            pieces.append(data)
             self.size += len(data)
         self._ended = self._ended or end
         self.wake()

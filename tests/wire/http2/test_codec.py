@@ -413,6 +413,13 @@ def test_the_end_comes_after_all_that_was_read(peer: Any) -> None:
     assert repr(peer.codec.streams[1]).startswith("<Stream 1 REMOTE")
 
 
+def test_after_a_fault_nothing_is_unread(peer: Any) -> None:
+    peer.codec.receive(peer.wire(peer.post(1), *(peer.data(1, b"a") for _ in range(EVENTS_MOST))))
+    peer.codec.fail(ConnectionFault("why"))
+    assert not peer.codec.unread()
+    assert peer.codec.receive(b"") == []
+
+
 def test_the_end(peer: Any) -> None:
     peer.send(peer.get(1), b"\0\0\0")
     peer.codec.eof()

@@ -237,6 +237,13 @@ def test_what_became_of_the_last_256_streams_is_remembered() -> None:
     assert {fates.of(number) for number in range(0, 4000, 2)} == {0}
 
 
+def test_the_first_numbers_may_be_skipped() -> None:
+    fates = Fates()
+    fates.opened(7)
+    fates.closed(7, 4)
+    assert [fates.of(number) for number in (1, 3, 5, 7, 9)] == [7, 7, 7, 4, 0]
+
+
 def test_skipped_numbers_do_not_take_what_others_were() -> None:
     fates = Fates()
     fates.opened(1)

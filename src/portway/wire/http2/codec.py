@@ -141,6 +141,7 @@ class Codec(Control):
         self._say_goodbye(code, fault.text)
         self.closing = True
         self._kept = b""
+        self._unread = False
         self._block = []
         for stream in list(self.streams.values()):
             self._close(stream, states.DROPPED)
