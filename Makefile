@@ -15,7 +15,7 @@ EXAMPLE ?= hello
 # What the examples import beyond Portway.
 EXAMPLES_NEED := fastapi
 # Debian packages that the tests need. Who has got these programs elsewhere says APT_PACKAGES=
-APT_PACKAGES ?= chromium curl nghttp2-client
+APT_PACKAGES ?= chromium curl openssl nghttp2-client
 # A package is there when a program of its name is; or of another, where it has none.
 program_of_nghttp2-client := h2load
 # Two processes for two cores; the tests share nothing.
@@ -45,7 +45,7 @@ ifneq ($(strip $(orphans) $(missing)),)
 .PHONY: $(VENV)/.built
 endif
 
-.PHONY: help run test lint format bench docs build venv clean distclean debian
+.PHONY: help run certs test lint format bench docs build venv clean distclean debian
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -54,6 +54,10 @@ help: ## list the targets
 
 run: $(VENV)/.examples $(VENV)/.built ## serve examples/hello, or EXAMPLE=chat, on http://127.0.0.1:8000
 	@$(BIN)/portway serve examples/$(EXAMPLE)/main.py $(ARGS)
+
+certs: $(VENV)/.made ## make certs/, to try https with: an authority of your own, a certificate for this machine
+	@$(BIN)/python -c 'import trustme' 2>/dev/null || { echo "installing trustme …"; $(PIP) install trustme; }
+	@$(BIN)/python examples/certs.py
 
 test: export REQUIRE_EXTENSIONS = 1
 test: export REQUIRE_CHROMIUM = 1

@@ -223,6 +223,19 @@ class Sealed:
             found += got
         return found
 
+    def response(self) -> tuple[bytes, bytes]:
+        """The head and the body of a response that says its length."""
+        found = bytearray()
+        size = None
+        while size is None or len(found) < size:
+            got = self.read()
+            assert got, bytes(found[:1000])
+            found += got
+            if size is None and b"\r\n\r\n" in found:
+                head = bytes(found).partition(b"\r\n\r\n")[0]
+                size = len(head) + 4 + int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        return head, bytes(found[len(head) + 4 :])
+
     def goodbye(self) -> None:
         """Send close_notify, and go on reading."""
         with contextlib.suppress(ssl.SSLWantReadError):

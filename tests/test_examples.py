@@ -3,6 +3,8 @@
 import hashlib
 import importlib.util
 import json
+import ssl
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from portway.testing import Served, serve
+from portway.testing import Raw, Served, serve
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -74,3 +76,23 @@ def test_events_come_one_by_one(client: httpx.Client) -> None:
         first, second = json.loads(next(data)), json.loads(next(data))
     assert first.keys() == {"time", "up"}
     assert second["up"] > first["up"]
+
+
+# --- certs.py ---
+
+
+def test_a_certificate_for_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "certs"
+    script = load(EXAMPLES / "certs.py")
+    script.main(folder)
+    assert f"portway serve main:app --ssl-certfile {folder}/localhost.pem" in capsys.readouterr().out
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.glob("*.key")} == {0o600}
+    before = (folder / "localhost.pem").read_bytes()
+    context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    script.main(folder)  # the authority stays, so that it is trusted once
+    assert (folder / "localhost.pem").read_bytes() != before
+    files = {"ssl_certfile": str(folder / "localhost.pem"), "ssl_keyfile": str(folder / "localhost.key")}
+    with serve(load(EXAMPLES / "hello" / "main.py").app, **files) as served:
+        for name in ("localhost", "127.0.0.1", "::1"):
+            with Raw(served.host, served.port, tls=context, name=name) as raw:
+                assert raw.ask(b"GET /api/hello HTTP/1.1\r\nhost: a\r\n\r\n").status == 200

@@ -267,6 +267,19 @@ def test_a_quotation_that_a_client_left_open_swallows_no_other_line() -> None:
     assert scope["client"] == ("203.0.113.9", 0)
 
 
+def test_a_quotation_that_a_client_left_open_does_not_swallow_what_a_proxy_wrote_behind_it() -> None:
+    scope = told(("forwarded", 'for="1.1.1.1, for="203.0.113.9", for="10.0.0.1, for=10.0.0.2'))
+    assert scope["client"] == ("10.0.0.2", 0)
+    scope = told(("forwarded", 'for="1.1.1.1\\", for=203.0.113.9'))
+    assert scope["client"] == ("203.0.113.9", 0)
+
+
+def test_quotations_that_are_never_closed_are_looked_at_once() -> None:
+    """Looked at from each mark anew, this line would take minutes."""
+    scope = told(("forwarded", '"' + '\\"' * 50_000 + ", for=203.0.113.9"))
+    assert scope["client"] == ("203.0.113.9", 0)
+
+
 def test_a_long_chain_of_elements_is_not_read_to_its_end() -> None:
     scope = told(("forwarded", ", ".join(["for=1.1.1.1", *["for=10.0.0.1"] * 10_000])))
     assert scope["client"] == ("10.0.0.1", 0)

@@ -1,6 +1,7 @@
 """What `receive` gives, to one task or to several, and what it keeps for those who do not ask."""
 
 import asyncio
+import gc
 import hashlib
 import random
 import select
@@ -334,6 +335,31 @@ def test_nothing_is_lost_where_arrival_and_cancelling_race(loop: str) -> None:  
         for piece in pieces:
             raw.send(piece)
         assert raw.response().body == b"".join(pieces)
+
+
+@pytest.mark.parametrize("beside_another", [False, True])
+def test_looking_and_giving_up_again_and_again_takes_no_memory(ask: Ask, beside_another: bool) -> None:
+    """As Starlette does in `request.is_disconnected`."""
+    left: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        assert (await receive())["type"] == "http.request"
+        waiting = [asyncio.create_task(receive())] if beside_another else []
+        for _ in range(1000):
+            looking = asyncio.create_task(receive())
+            await asyncio.sleep(0)
+            looking.cancel()
+            await asyncio.wait([looking])
+        del looking
+        left.append(sum(type(each) is asyncio.Future for each in gc.get_objects()))
+        await reply(send)
+        for task in waiting:
+            assert (await task)["type"] == "http.disconnect"
+
+    assert ask(app).status == 200
+    assert left[0] < 500
 
 
 def test_two_tasks_may_wait_and_each_piece_goes_to_one_of_them() -> None:  # ASGI 22

@@ -257,6 +257,34 @@ def test_a_client_that_goes_before_the_accept_is_lost(  # ASGI 33, 41
     assert log.errors == []
 
 
+@LOOPS
+@pytest.mark.parametrize("leave", ["close", "half_close"])
+def test_who_waits_before_the_accept_is_told_that_the_client_went(  # ASGI 33, 41
+    peer: Any, log: Any, loop: str, leave: str
+) -> None:
+    got: list[Message] = []
+    errors: list[BaseException] = []
+    waiting, over = threading.Event(), threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        waiting.set()
+        got.append(await receive())
+        errors.append(await refused(send, ACCEPT))
+        over.set()
+
+    with peer(app, loop=loop) as client:
+        client.send(client.opening())
+        assert waiting.wait(10)
+        getattr(client, leave)()
+        assert over.wait(10)
+        if leave == "half_close":
+            assert client.rest() == b""
+    assert got == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+    assert [type(error) for error in errors] == [portway.ClientDisconnected]
+    assert log.errors == []
+
+
 # --- accepting ---
 
 

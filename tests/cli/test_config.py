@@ -63,3 +63,12 @@ def test_what_is_printed_can_be_written_back(run: Run, tmp_path: Path) -> None:
     assert {name: each["value"] for name, each in after.items()} == {
         name: each["value"] for name, each in before.items()
     }
+
+
+def test_a_password_is_not_printed(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").touch()
+    args = ("config", "--ssl-certfile", "cert.pem", "--ssl-keyfile-password", "sesame")
+    for more in ((), ("--json",)):
+        shown = run(*args, *more).stdout
+        assert "sesame" not in shown
+        assert "***" in shown

@@ -1,5 +1,6 @@
 """Options derived from the settings, and nothing forgotten."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,7 @@ def test_help_is_in_sections(run: Run) -> None:
             "Application:",
             "Binding:",
             "HTTP:",
+            "HTTP2:",
             "WebSocket:",
             "TLS:",
             "Limits:",
@@ -209,3 +211,24 @@ def test_an_origin_must_be_one(run: Run, origin: str, hint: str) -> None:
     result = run("config", "--ws-origins", origin)
     assert result.exit_code == 2
     assert result.stderr == f"portway: error: --ws-origins: {origin!r} is no origin; {hint}\n"
+
+
+def test_the_options_of_tls_that_uvicorn_has(run: Run, tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem", "ca.pem"):
+        (tmp_path / name).touch()
+    line = (
+        "--ssl-keyfile key.pem --ssl-certfile cert.pem --ssl-keyfile-password secret --ssl-version 17 "
+        "--ssl-cert-reqs 2 --ssl-ca-certs ca.pem --ssl-ciphers TLSv1"
+    )
+    given = settings_for(run, *line.split()).settings
+    assert (given.ssl_certfile, given.ssl_keyfile) == (("cert.pem",), ("key.pem",))
+    assert (given.ssl_keyfile_password, given.ssl_version, given.ssl_cert_reqs) == ("secret", 17, 2)
+    assert (given.ssl_ca_certs, given.ssl_ciphers) == ("ca.pem", "TLSv1")
+
+
+@pytest.mark.parametrize("option", ["--ssl-keyfile", "--hsts", "--redirect-http"])
+def test_what_needs_tls_says_so_on_one_line(run: Run, tmp_path: Path, option: str) -> None:
+    (tmp_path / "80").touch()
+    result = run("serve", "main:app", option, "80")
+    assert result.exit_code == 2
+    assert re.fullmatch(rf"portway: error: {option}: [^\n]*--ssl-certfile[^\n]*\n", result.stderr)

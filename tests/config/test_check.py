@@ -162,3 +162,81 @@ def test_more_than_one_worker_is_refused_as_this_version_runs_one_process() -> N
 )
 def test_addresses_are_where_to_listen(settings: Settings, expected: tuple[object, ...]) -> None:
     assert addresses(settings) == expected
+
+
+# --- TLS ---
+
+
+@pytest.fixture
+def pem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files, as far as settings look at them."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("cert.pem", "key.pem", "ca.pem"):
+        Path(name).touch()
+
+
+@pytest.mark.usefixtures("pem")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"ssl_certfile": ("cert.pem",)},  # the key is in it
+        {"ssl_certfile": ("cert.pem", "cert.pem")},
+        {"ssl_certfile": ("cert.pem",) * 2, "ssl_keyfile": ("key.pem",) * 2},
+        {"ssl_certfile": ("cert.pem",), "hsts": 0, "redirect_http": 80},
+        {"ssl_certfile": ("cert.pem",), "ssl_cert_reqs": 1, "ssl_ca_certs": "ca.pem"},
+        {"ssl_certfile": ("cert.pem",), "redirect_http": 0, "port": 0},
+    ],
+)
+def test_settings_of_tls_that_go_together(given: dict[str, Any]) -> None:
+    check(Settings(**given))
+
+
+@pytest.mark.usefixtures("pem")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"ssl_keyfile": ("key.pem",)}, "ssl_keyfile: a key without a certificate; add --ssl-certfile"),
+        (
+            {"ssl_certfile": ("cert.pem",) * 2, "ssl_keyfile": ("key.pem",)},
+            "ssl_keyfile: keys: 1, certificates: 2; write one for each, or none if each file holds both",
+        ),
+        ({"ssl_certfile": ("no.pem",)}, "ssl_certfile: there is no file '{}/no.pem'; write the path of one"),
+        (
+            {"ssl_certfile": ("cert.pem",), "ssl_keyfile": ("no.pem",)},
+            "ssl_keyfile: there is no file '{}/no.pem'; write the path of one",
+        ),
+        ({"hsts": 1}, "hsts: this needs TLS; add --ssl-certfile and --ssl-keyfile"),
+        ({"hsts": 0}, "hsts: this needs TLS; add --ssl-certfile and --ssl-keyfile"),
+        ({"redirect_http": 80}, "redirect_http: this needs TLS; add --ssl-certfile and --ssl-keyfile"),
+        ({"ssl_ca_certs": "ca.pem"}, "ssl_ca_certs: this needs TLS; add --ssl-certfile and --ssl-keyfile"),
+        ({"ssl_keyfile_password": "x"}, "ssl_keyfile_password: this needs TLS; add --ssl-certfile and --ssl-keyfile"),
+        ({"ssl_ciphers": "x"}, "ssl_ciphers: this needs TLS; add --ssl-certfile and --ssl-keyfile"),
+        ({"ssl_cert_reqs": 2}, "ssl_cert_reqs: this needs TLS; add --ssl-certfile and --ssl-keyfile"),
+        (
+            {"ssl_certfile": ("cert.pem",), "ssl_cert_reqs": 2},
+            "ssl_cert_reqs: no certificate of a client could be believed; "
+            "add --ssl-ca-certs with the authorities that they are of",
+        ),
+        (
+            {"ssl_certfile": ("cert.pem",), "redirect_http": 8000},
+            "redirect_http: https is spoken on port 8000; write another one, for example 80",
+        ),
+        ({"ssl_version": 3}, "ssl_version: 3 is older than TLS 1.2 and not safe; write 17, or leave it out"),
+        ({"ssl_version": 16}, "ssl_version: 16 is no protocol of a server; write 17, or leave it out"),
+        ({"ssl_cert_reqs": 3}, "ssl_cert_reqs: 3 is too large; write at most 2"),
+        ({"hsts": -1}, "hsts: -1 is too small; write at least 0"),
+    ],
+)
+def test_settings_of_tls_that_do_not(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        check(Settings(**given))
+    assert str(refusal.value) == message.format(Path.cwd())
+
+
+@pytest.mark.usefixtures("pem")
+def test_with_a_context_of_ones_own_no_certificate_is_needed() -> None:
+    check(Settings(hsts=1, redirect_http=80, ssl_cert_reqs=2), secured=True)
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "sesame" not in repr(Settings(ssl_keyfile_password="sesame"))

@@ -64,6 +64,7 @@ class Transport:
 
     def __init__(self) -> None:
         self.written = b""
+        self.socket: Any = None
         self.unsent = 0
         self.reading = True
         self.state = "open"
@@ -77,10 +78,11 @@ class Transport:
     def write_eof(self) -> None:
         self.state = "half closed"
 
-    def get_extra_info(self, name: str) -> Any:
-        return {"peername": ("192.0.2.7", 4711), "sockname": ("192.0.2.1", 80)}.get(name)
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        known = {"peername": ("192.0.2.7", 4711), "sockname": ("192.0.2.1", 80), "socket": self.socket}
+        return known.get(name, default)
 
-    def set_write_buffer_limits(self, high: int) -> None:
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
     def get_write_buffer_size(self) -> int:
@@ -132,6 +134,7 @@ class Stage:
             websockets=Manner(max_size=1 << 20, max_queue=4, deflates=False, origins=()),
             terms=Terms(connects=True),
         )
+        self.shared = shared
         self.transport = Transport()
         kind = Link if talk is None else Http2Link
         self.link: Any = kind(shared) if tls is None else Filter(shared, tls, lambda alpn: kind(shared))

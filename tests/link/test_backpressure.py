@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 
+import portway
 from portway.testing import Raw, serve
-from portway.types import Receive, Scope, Send
+from portway.types import Message, Receive, Scope, Send
 
 Portway = Callable[..., Any]
 
 LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+)
 KIB = 1024
 
 
@@ -76,6 +81,65 @@ def test_who_does_not_receive_stops_the_client(loop: str) -> None:
     with serve(app, loop=loop, timeout_graceful_shutdown=0) as served, Raw(served.host, served.port) as raw:
         raw.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % size)
         assert flood(raw, bytes(size)) < size
+
+
+def test_what_one_request_left_unread_does_not_stop_the_body_of_the_next(play: Callable[..., None]) -> None:
+    go = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/":
+            await go.wait()
+            body = b"unread"
+        else:
+            body = (await receive())["body"]
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": body})
+
+    async def scene(stage: Any) -> None:
+        unread = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 60000\r\n\r\n" + bytes(60_000)
+        await stage.feed(unread + b"POST /next HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n")
+        assert not stage.transport.reading
+        go.set()
+        await stage.turns()
+        assert stage.transport.written.endswith(b"unread")
+        assert stage.transport.reading
+        await stage.feed(b"next")
+        assert stage.transport.written.endswith(b"next")
+
+    play(app, scene)
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_an_application_that_does_nothing_but_send_lets_the_loop_see_that_its_client_went(
+    play: Callable[..., None], kind: str
+) -> None:
+    go = asyncio.Event()
+    sent: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        begin: Message = {"type": "http.response.start", "status": 200}
+        more: Message = {"type": "http.response.body", "body": b"x", "more_body": True}
+        if kind == "websocket":
+            begin, more = {"type": "websocket.accept"}, {"type": "websocket.send", "text": "x"}
+        await send(begin)
+        await go.wait()
+        with pytest.raises(portway.ClientDisconnected):
+            for count in range(1000):
+                sent.append(count)
+                await send(more)
+
+    async def scene(stage: Any) -> None:
+        await stage.feed(GET if kind == "http" else UPGRADE)
+        stage.transport.state = "aborted"  # as a write to a client that went makes it
+        go.set()
+        await stage.turns()
+        assert sent == [0]
+        stage.link.connection_lost(None)
+        await stage.turns()
+        assert not stage.counts.running
+        assert sent == [0]
+
+    play(app, scene)
 
 
 @LOOPS

@@ -1,8 +1,10 @@
 """What a connection may wait for, and how long: first with a clock wound by hand, then on the wire."""
 
 import asyncio
+import errno
 import select
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -174,6 +176,39 @@ def test_an_application_may_take_its_time(play: Play) -> None:
     play(sleep, scene)
 
 
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="this kernel cannot be asked")
+@pytest.mark.parametrize(("end", "state"), [("half", "closed"), ("reset", "aborted")])
+def test_the_end_of_a_client_is_seen_that_is_not_read_from(play: Play, end: str, state: str) -> None:
+    heard = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        heard.append((await receive())["type"])
+
+    async def scene(stage: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = socket.create_connection(listener.getsockname())
+            stage.transport.socket, _ = listener.accept()
+        with stage.transport.socket:
+            await stage.feed(GET + GET * 1000)
+            assert not stage.transport.reading
+            stage.hand.pass_by(11)
+            await stage.turns()
+            assert (heard, stage.transport.state) == ([], "open")
+            if end == "half":
+                client.shutdown(socket.SHUT_WR)
+            else:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+            stage.hand.pass_by(6)
+            await stage.turns()
+            assert stage.transport.state == state
+            assert heard == (["http.disconnect"] if end == "half" else [])
+            client.close()
+
+    play(app, scene)
+
+
 def test_a_response_that_makes_progress_is_not_cut(play: Play) -> None:
     async def scene(stage: Any) -> None:
         await stage.feed(GET)
@@ -220,6 +255,30 @@ def test_a_client_that_does_not_hang_up_is_not_waited_for(play: Play) -> None:
         assert stage.transport.state == "half closed"
         stage.hand.pass_by(5)
         assert stage.transport.state == "aborted"
+
+    play(hello, scene)
+
+
+def test_a_good_bye_to_a_client_that_has_gone_is_no_fault(play: Play) -> None:
+    def not_connected() -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    async def scene(stage: Any) -> None:
+        stage.transport.write_eof = not_connected
+        await stage.feed(b"no request\r\n\r\n")
+        assert stage.transport.written.startswith(b"HTTP/1.1 400 ")
+        assert stage.transport.state == "aborted"
+
+    play(hello, scene)
+
+
+def test_who_is_let_in_while_the_server_stops_is_not_waited_for(play: Play) -> None:
+    async def scene(stage: Any) -> None:
+        stage.counts.draining = True
+        link, transport = type(stage.link)(stage.shared), type(stage.transport)()
+        link.connection_made(transport)
+        assert transport.state == "closed"
+        link.connection_lost(None)
 
     play(hello, scene)
 

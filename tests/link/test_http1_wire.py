@@ -458,3 +458,31 @@ def test_another_upgrade_is_ignored(lines: list[bytes]) -> None:
         for _ in range(2):
             response = raw.ask(get(b"/a", *lines))
             assert (response.status, response.body, response.header("upgrade")) == (200, b"/a", None)
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_pipeline_does_not_take_the_turns_of_others(loop: str) -> None:
+    turns: list[int] = []
+    turn = 0
+
+    def tick() -> None:
+        nonlocal turn
+        turn += 1
+        if len(turns) < 2000:
+            asyncio.get_running_loop().call_soon(tick)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        if not turns:
+            tick()
+        turns.append(turn)
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    with serve(app, loop=loop) as served, Raw(served.host, served.port) as raw:
+        raw.send(
+            b"GET / HTTP/1.1\r\nhost: a\r\n\r\n" * 1999 + b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+        )
+        assert raw.rest().count(b"HTTP/1.1 200") == 2000
+    assert max(turns.count(each) for each in set(turns)) <= 40

@@ -21,7 +21,7 @@ Portway = Callable[..., Any]
 LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
 PRIORITY_UPDATE, UNKNOWN = 0x10, 0x2A
-FLOW_CONTROL_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CALM = 3, 7, 8, 9, 11
+PROTOCOL_ERROR, FLOW_CONTROL_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CALM = 1, 3, 7, 8, 9, 11
 GET = b"\x82\x86\x84\x01\x01a"  # GET http / a, and nothing of it for the table
 POST = b"\x83" + GET[1:]
 MANY = 20_000
@@ -191,7 +191,7 @@ ATTACKS: dict[Callable[[], Iterator[bytes]], int] = {
     pings: CALM,
     pongs: CALM,
     priorities: CALM,
-    priority_updates: CALM,
+    priority_updates: PROTOCOL_ERROR,
     unknown_frames: CALM,
     too_many_streams: CALM,
     frames_on_closed_streams: CALM,

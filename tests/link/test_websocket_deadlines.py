@@ -141,6 +141,21 @@ def test_no_timeout_is_one_ping_and_no_deadline(play: Play) -> None:
     play(App(), scene, ping=20, pong=0)
 
 
+def test_a_lost_connection_has_no_deadline_though_something_was_not_written(play: Play) -> None:
+    app = App()
+
+    async def scene(stage: Any) -> None:
+        await opened(stage)
+        stage.transport.unsent = 1000
+        stage.link.connection_lost(None)
+        await stage.turns()
+        assert app.got == [LOST]
+        stage.hand.pass_by(1000)
+        assert stage.hand.faults == []
+
+    play(app, scene)
+
+
 def test_an_application_may_take_its_time_to_accept(play: Play) -> None:
     app = App("accept")
 

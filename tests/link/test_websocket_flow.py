@@ -4,6 +4,7 @@ import asyncio
 import select
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,12 @@ from portway.types import Message, Receive, Scope, Send
 
 LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 GET = b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n"
+OPENING = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+EMPTY = b"\x81\x80\0\0\0\0"
+MEBIBYTE = b"\x82\xff" + (1 << 20).to_bytes(8, "big") + bytes(4) + bytes(1 << 20)
 
 
 # --- backpressure, both ways ---
@@ -64,6 +71,31 @@ def test_a_client_that_was_stopped_and_goes_is_noticed(app: Any, peer: Any, loop
         assert app.ended.wait(10)
     assert app.held == [str(number) for number in range(1000)]
     assert [end["code"] for end in app.ends] == [1006]
+
+
+@pytest.mark.parametrize(("message", "count"), [(EMPTY, 1000), (MEBIBYTE, 6)])
+def test_not_all_that_a_client_sends_at_once_is_read_in_one_turn(
+    play: Callable[..., None], message: bytes, count: int
+) -> None:
+    got: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (last := await receive())["type"] == "websocket.receive":
+            got.append(last)
+
+    async def scene(stage: Any) -> None:
+        await stage.feed(OPENING)
+        stage.link.data_received(message * count)
+        assert not stage.transport.reading
+        assert len(got) <= count // 3
+        for _ in range(count):
+            await stage.turns()
+        assert len(got) == count
+        assert stage.transport.reading
+
+    play(app, scene)
 
 
 class Flood:

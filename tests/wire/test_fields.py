@@ -1,5 +1,6 @@
 """What a request's headers say about its framing, and what an application may send."""
 
+import gc
 from collections.abc import Iterable
 
 import pytest
@@ -81,6 +82,14 @@ def test_hosts_that_are_remembered_are_few() -> None:
         fields.check_host(b"h1 .example")
     if hasattr(fields, "HOSTS"):  # where it is interpreted
         assert len(fields.HOSTS) <= 256
+
+
+def test_a_host_that_is_long_is_accepted_and_not_remembered() -> None:
+    host = b"a" * 60_000
+    fields.check_host(host)
+    if hasattr(fields, "HOSTS"):  # where it is interpreted
+        assert host not in fields.HOSTS
+    assert not any(each is host for holder in gc.get_referrers(host) if isinstance(holder, set) for each in holder)
 
 
 # --- framing (RFC 9112 §6.3) ---

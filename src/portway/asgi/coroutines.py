@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from portway.asgi.arrivals import Arrivals
     from portway.asgi.http import Cycle
     from portway.asgi.ready import Source
     from portway.asgi.websocket import WebSocket
@@ -17,7 +18,7 @@ async def nothing() -> None:
     """What `ready.Nothing` is, in the interpreted mode, where a coroutine is cheaper than that class."""
 
 
-async def receiving(cycle: Cycle | WebSocket) -> dict[str, Any]:
+async def receiving(cycle: Cycle | Arrivals) -> dict[str, Any]:
     """The next message of a request: taken when this runs, so that a `receive` that is cancelled before, or
     called in another thread, takes nothing from anyone.
     """

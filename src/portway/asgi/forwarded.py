@@ -22,6 +22,8 @@ Node = tuple[str, int]
 # RFC 7239 §4: forwarded-pair = token "=" value; value = token / quoted-string
 _PAIR = re.compile(r'\s*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*')
 _ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+_CLOSED = re.compile(r'(?:[^"]|"(?:[^"\\]|\\.)*")*')
+_WORD = re.compile(r'[^,"]+')
 # RFC 7239 §6: node = nodename [ ":" node-port ]; a port may be obfuscated, and is unknown then.
 _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::(?:([0-9]{1,5})|_[A-Za-z0-9._\-]+))?|([0-9A-Fa-f:.]+)")
 # The segments of RFC 3986 §3.3, without what would have to be decoded.
@@ -141,7 +143,7 @@ def from_forwarded(headers: Headers, trust: Trust) -> Hop | None:
         return None
     hop = Hop()
     # Line by line, so that a quotation which a client left open does not swallow what the proxy wrote.
-    words = [word for line in lines for word in _ELEMENT.findall(line)]
+    words = [word for line in lines for word in elements(line)]
     for word in words[: -HOPS_MOST - 1 : -1]:
         element = parse_element(word.strip())
         if element is None:
@@ -155,6 +157,15 @@ def from_forwarded(headers: Headers, trust: Trust) -> Hop | None:
         if not trusted:
             break
     return hop
+
+
+def elements(line: str) -> list[str]:
+    """The forwarded-elements of a line. Behind a quotation that is never closed no quotation mark means anything:
+    were each looked at, a line of them would take a second.
+    """
+    closed = _CLOSED.match(line)
+    assert closed is not None  # it matches the empty run
+    return _ELEMENT.findall(line, 0, closed.end()) + _WORD.findall(line, closed.end())
 
 
 def parse_element(text: str) -> dict[str, str] | None:

@@ -21,6 +21,5 @@ cdef class Nothing:
     pass
 
 
-cdef object _current_task
-cpdef object resume(object future, object loop)
+cpdef list beside(list futures, object future)
 cpdef object nothing()

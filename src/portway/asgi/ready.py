@@ -14,8 +14,6 @@ from portway.asgi import coroutines
 
 COMPILED = not __file__.endswith(".py")
 
-_current_task = asyncio.current_task
-
 
 class Source:
     """Something that can be waited for: by several tasks at once, each of which may be cancelled."""
@@ -38,12 +36,10 @@ class Source:
     def watch(self) -> asyncio.Future[None]:
         """A future that is done when it is worth while to ask `settled` again."""
         future = self._loop.create_future()
-        if self._first is None:
+        if self._first is None or self._first.done():
             self._first = future
-        elif self._futures is None:
-            self._futures = [future]
         else:
-            self._futures.append(future)
+            self._futures = beside(self._futures, future)
         return future
 
     def wake(self) -> None:
@@ -61,21 +57,11 @@ class Source:
                     future.set_result(None)
 
 
-def resume(future: asyncio.Future[None], loop: asyncio.AbstractEventLoop) -> None:
-    """Set the result of a future and call the one Task back that waits for it: now, not in a turn of its own.
-
-    An echo of a small message costs a tenth less so. Within a Task it is the usual way: two cannot run at once.
-    """
-    if future.done():
-        return
-    callbacks: list[Any] | None = future._callbacks  # of each that CPython has, compiled or not
-    if not callbacks or len(callbacks) != 1 or _current_task(loop) is not None:
-        future.set_result(None)
-        return
-    callback, context = callbacks[0]
-    future.remove_done_callback(callback)
-    future.set_result(None)
-    context.run(callback, future)
+def beside(futures: list[asyncio.Future[None]] | None, future: asyncio.Future[None]) -> list[asyncio.Future[None]]:
+    """One more that waits. Those that were cancelled go: an application may look and give up without end."""
+    waiting = [each for each in futures or () if not each.done()]
+    waiting.append(future)
+    return waiting
 
 
 # An iterator at its end, which never begins again: to `await` it costs no exception.

@@ -1,6 +1,7 @@
 cimport cython
 
 from portway.asgi cimport ready
+from portway.asgi.arrivals cimport Arrivals
 from portway.asgi.http cimport Cycle, Room
 from portway.wire.events cimport Head
 from portway.wire cimport waits
@@ -13,14 +14,15 @@ cdef int CLOSING
 cdef int CLOSED
 cdef int DENIED
 cdef object _running_loop
-cdef object _Future
 cdef list _NOTHING
+cdef bytearray _NO_BYTES
 cdef str _SEND
 cdef str _ACCEPT
 cdef str _CLOSE
 cdef str _DENY
 cdef Py_ssize_t HELD_MOST
 cdef Py_ssize_t GATHERED_MOST
+cdef Py_ssize_t REFILLS_MOST
 cdef Py_ssize_t ALL
 
 
@@ -33,11 +35,9 @@ cdef class Manner:
 
 
 @cython.final
-cdef class WebSocket:
-    cdef readonly object loop
+cdef class WebSocket(Arrivals):
     cdef readonly Head head
     cdef readonly object client
-    cdef public object task
     cdef public bint ended
     cdef readonly int state
     cdef readonly int code
@@ -56,38 +56,35 @@ cdef class WebSocket:
     cdef Py_ssize_t _next
     cdef Py_ssize_t _queue_most
     cdef Py_ssize_t _waiting_bytes
+    cdef Py_ssize_t _refills
     cdef bint _flushing
+    cdef bint _left
     cdef bint _told
     cdef bint _told_lost
     cdef bint _pinged
-    cdef object _waiter
-    cdef list _waiters
-    cdef bint _delivering
-    cdef bint _woken
     cdef object __weakref__
     cdef Room _room
     cdef double _started
 
-    cpdef object deliver(self, bytes data)
+    cpdef object deliver(self, bytearray buffer, Py_ssize_t size)
     cpdef bint crowded(self) except -1
+    cpdef bint behind(self) except -1
     cpdef int waiting(self) except -1
     cpdef object ping(self)
+    cpdef object leave(self)
     cpdef object gone(self)
     cpdef object writable(self)
     cpdef object close(self, int code, str reason)
-    cpdef object receive(self)
-    cpdef object take(self)
-    cpdef object arrival(self)
-    cpdef object wake(self)
     cpdef object send(self, object message)
     cpdef bint fail(self, int status, str text) except -1
     cpdef object abort(self)
     cpdef object returned(self)
 
+    @cython.locals(queued=Py_ssize_t)
     cdef bint _may_read(self) except -1
 
-    @cython.locals(codec=Codec, room=Py_ssize_t, size=Py_ssize_t, found=list)
-    cdef object _absorb(self, bytes data)
+    @cython.locals(codec=Codec, room=Py_ssize_t, before=Py_ssize_t, found=list)
+    cdef object _absorb(self, bytearray buffer, Py_ssize_t size)
 
     cdef object _arrived(self, list found, Py_ssize_t size)
 
@@ -95,6 +92,7 @@ cdef class WebSocket:
     cdef object _take_message(self)
 
     cdef object _refill(self)
+    cpdef object _read_on(self)
     cdef object _end(self, int state)
     cdef object _heed(self, dict message)
     cdef object _send(self, dict message)

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Collection
 from typing import Any
 
 from portway.asgi import coroutines, ready, values
+from portway.asgi.arrivals import Arrivals
 from portway.asgi.http import Cycle, Room, as_dict, gone
 from portway.errors import MessageError
 from portway.hooks import Hooks
@@ -35,10 +36,12 @@ DENIED = 4
 NAMES = ("CONNECTING", "OPEN", "CLOSING", "CLOSED", "DENIED")
 
 _running_loop = asyncio._get_running_loop
-_Future = asyncio.Future
 
 # The queue in which nothing waits: for all, and never added to.
 _NOTHING: list[str | bytes] = []
+
+# To read on in what was kept.
+_NO_BYTES = bytearray()
 
 _SEND = "websocket.send"
 _ACCEPT = "websocket.accept"
@@ -50,6 +53,9 @@ HELD_MOST = 1024 * 1024
 
 # What is sent while further messages wait for the application is gathered up to so many bytes.
 GATHERED_MOST = 64 * 1024
+
+# So often what was kept is read on in before other connections have their turn: it may be 40,000 messages.
+REFILLS_MOST = 8
 
 # After our close everything is read, to find theirs.
 ALL = 1 << 40
@@ -69,16 +75,15 @@ class Manner:
         self.origins = frozenset(origins)
 
 
-class WebSocket:
+class WebSocket(Arrivals):
     """`task` runs the application; `ended` says that it has returned. `code` and `reason` are those of the close,
     `fault` is what the peer did wrong.
     """
 
     __slots__ = (
-        "__weakref__", "_codec", "_cycle", "_delivering", "_flushing", "_handshake", "_hooks", "_next", "_pinged",
-        "_port", "_queue", "_queue_most", "_room", "_started", "_told", "_told_lost", "_waiter", "_waiters",
-        "_waiting_bytes", "_woken", "bytes_out", "client", "code", "ended", "fault", "head", "loop", "messages_in",
-        "messages_out", "reason", "state", "subprotocol", "task",
+        "__weakref__", "_codec", "_cycle", "_flushing", "_handshake", "_hooks", "_left", "_next", "_pinged", "_port",
+        "_queue", "_queue_most", "_refills", "_room", "_started", "_told", "_told_lost", "_waiting_bytes", "bytes_out",
+        "client", "code", "ended", "fault", "head", "messages_in", "messages_out", "reason", "state", "subprotocol",
     )  # fmt: skip
 
     def __init__(
@@ -91,10 +96,9 @@ class WebSocket:
         client: tuple[str, int | None] | None,
     ) -> None:
         """`cycle` is the request's, which answers if there will be no WebSocket."""
-        self.loop = cycle.loop
+        self._begin_arrivals(cycle.loop)
         self.head: Head = cycle.head
         self.client = client
-        self.task: asyncio.Task[None] | None = None
         self.ended = False
         self.state = CONNECTING
         self.code = closing.LOST
@@ -113,14 +117,12 @@ class WebSocket:
         self._next = 0  # the first of the queue that the application has not got
         self._queue_most = manner.max_queue
         self._waiting_bytes = 0
+        self._refills = 0  # beyond REFILLS_MOST the loop will call `_read_on`
         self._flushing = False  # the loop will call `_flush_late`
         self._told = False  # websocket.connect
         self._told_lost = False  # websocket.disconnect
+        self._left = False
         self._pinged = False
-        self._waiter: asyncio.Future[None] | None = None  # nearly always the only one
-        self._waiters: list[asyncio.Future[None]] | None = None
-        self._delivering = False  # no Task is running: those that wait can be resumed at once, and are, at its end
-        self._woken = False
         self._room: Room | None = None
         self._started = 0.0
 
@@ -163,25 +165,20 @@ class WebSocket:
 
     # --- what the link tells ---
 
-    def deliver(self, data: bytes) -> None:
-        """Bytes of the stream have come."""
+    def deliver(self, buffer: bytearray, size: int) -> None:
+        """So many bytes of the stream have come; the buffer is not kept."""
         self._pinged = False
         self._delivering = True
-        self._absorb(data)
-        self._delivering = False
-        if self._woken:
-            self._woken = False
-            first = self._waiter
-            if first is not None:
-                waiters = self._waiters
-                self._waiter = self._waiters = None
-                ready.resume(first, self.loop)
-                for waiter in waiters or ():
-                    ready.resume(waiter, self.loop)
+        self._absorb(buffer, size)
+        self._delivered()
 
     def crowded(self) -> bool:
         """Whether no more should come before the application has taken something."""
         return self.state == OPEN and self._codec.unread() and not self._may_read()
+
+    def behind(self) -> bool:
+        """Whether something has come that is still to be read."""
+        return self.state == OPEN and self._codec.unread()
 
     def waiting(self) -> int:
         """Which of the waits in `wire.waits` it is in."""
@@ -194,6 +191,11 @@ class WebSocket:
         self._pinged = True
         self._codec.ping()
         self._flush()
+
+    def leave(self) -> None:
+        """The peer will send nothing more before the accept; it may have gone, or may still read: see `take`."""
+        self._left = True
+        self.wake()
 
     def gone(self) -> None:
         """The connection is lost, or given up."""
@@ -220,39 +222,27 @@ class WebSocket:
             self.state = CLOSING
             self._codec.close(code, reason)
             self._flush()
-            self._absorb(b"")
+            self._absorb(_NO_BYTES, 0)
             self._port.credit(self.head.stream, 0)  # if nothing was read for a while: their close must be
 
     # --- what the application calls ---
 
-    def receive(self) -> Awaitable[dict[str, Any]]:
-        """The next `websocket.connect`, `websocket.receive` or `websocket.disconnect`."""
-        return coroutines.receiving(self)
-
     def take(self) -> dict[str, Any] | None:
-        """What `receive` gives if it is there, or None; `arrival` tells when it is worth while to ask again."""
+        """The next `websocket.connect`, `websocket.receive` or `websocket.disconnect`, or None."""
         if not self._told:
             self._told = True
             return {"type": "websocket.connect"}
         if self._next < len(self._queue):
             return self._take_message()
+        if self._left and self.state == CONNECTING:
+            self._cycle.abort()  # who waits instead of accepting must be told: nobody may be there
+            self._end(CLOSED)
         if self.state == CLOSED or (self.state == DENIED and (self._cycle.whole or self._cycle.lost)):
             self._told_lost = True
             return {"type": "websocket.disconnect", "code": self.code, "reason": self.reason}
         if self._flushing:
             self._flush()
         return None
-
-    def arrival(self) -> asyncio.Future[None]:
-        """Done when something has come."""
-        arrival: asyncio.Future[None] = _Future(loop=self.loop)
-        if self._waiter is None:
-            self._waiter = arrival
-        elif self._waiters is None:
-            self._waiters = [arrival]
-        else:
-            self._waiters.append(arrival)
-        return arrival
 
     def send(self, message: Message) -> Awaitable[None]:
         """Take a message; MessageError if it is wrong, ClientDisconnected if it is too late."""
@@ -298,31 +288,21 @@ class WebSocket:
 
     # --- inside: theirs ---
 
-    def wake(self) -> None:
-        """Whoever waits is to look again."""
-        if self._delivering:
-            self._woken = True
-            return
-        if self._waiter is not None:
-            for waiter in (self._waiter, *(self._waiters or ())):
-                if not waiter.done():
-                    waiter.set_result(None)
-            self._waiter = self._waiters = None
-
     def _may_read(self) -> bool:
-        return len(self._queue) - self._next < self._queue_most and self._waiting_bytes < HELD_MOST
+        queued = len(self._queue) - self._next
+        return queued < self._queue_most and self._waiting_bytes < HELD_MOST and self._refills <= REFILLS_MOST
 
-    def _absorb(self, data: bytes) -> None:
+    def _absorb(self, buffer: bytearray, size: int) -> None:
         """Read what came, and what was kept; as far as the application's queue has room."""
         codec = self._codec
-        size = codec.size
+        before = codec.size
         if self.state == OPEN:
             room = self._queue_most - (len(self._queue) - self._next)
-            found = codec.receive(data, room, HELD_MOST - self._waiting_bytes)
+            found = codec.receive_from(buffer, size, room, HELD_MOST - self._waiting_bytes)
         else:
-            found = codec.receive(data, ALL, ALL)
+            found = codec.receive_from(buffer, size, ALL, ALL)
         if found:
-            self._arrived(found, codec.size - size)
+            self._arrived(found, codec.size - before)
         if codec.queued and not self._flushing:
             self._flush()
 
@@ -365,11 +345,22 @@ class WebSocket:
         return {"type": "websocket.receive", "bytes": found}
 
     def _refill(self) -> None:
-        """The application has taken all: read on in what was kept, and then let the link read on."""
-        if self._codec.unread():
-            self._absorb(b"")
+        """The application has taken all: read on in what was kept, some of it later, and then let the link read on."""
+        if self._codec.unread() and self._refills <= REFILLS_MOST:
+            self._refills += 1
+            if self._refills > REFILLS_MOST:
+                self.loop.call_soon(self._read_on)
+                return
+            self._absorb(_NO_BYTES, 0)
+            if self._waiting_bytes >= HELD_MOST:
+                self._refills = REFILLS_MOST
         if self._may_read():
             self._port.credit(self.head.stream, 0)
+
+    def _read_on(self) -> None:
+        self._refills = 0
+        if self.state == OPEN and self._next == len(self._queue):
+            self._refill()
 
     def _end(self, state: int) -> None:
         self.state = state
@@ -473,5 +464,5 @@ class WebSocket:
         if self._hooks is not None:
             self._hooks.opened(self)
         if kept:
-            self._absorb(kept)
+            self._absorb(bytearray(kept), len(kept))
         self._port.credit(self.head.stream, 0)

@@ -273,8 +273,8 @@ def _a_key_each(settings: Settings, origins: Origins) -> None:
         raise SettingsError(f"{_place('ssl_keyfile', origins)}: a key without a certificate; add --ssl-certfile")
     if keys and keys != certificates:
         raise SettingsError(
-            f"{_place('ssl_keyfile', origins)}: {certificates} certificates and {keys} keys; "
-            "write one key for each certificate, or none if each file holds both"
+            f"{_place('ssl_keyfile', origins)}: keys: {keys}, certificates: {certificates}; "
+            "write one for each, or none if each file holds both"
         )
 
 

@@ -24,6 +24,7 @@ cdef class Deadlines:
 
 @cython.final
 cdef class Counts:
+    cdef public bint draining
     cdef readonly set links
     cdef readonly set running
     cdef public Py_ssize_t requests

@@ -76,9 +76,10 @@ class Counts:
     any more, if anyone wants to know.
     """
 
-    __slots__ = ("links", "on_last_link", "on_request", "requests", "running")
+    __slots__ = ("draining", "links", "on_last_link", "on_request", "requests", "running")
 
     def __init__(self, on_request: Callable[[int], None] | None = None) -> None:
+        self.draining = False  # the server stops: what is still let in is treated as what was there
         self.links: set[Requests | Filter] = set()
         self.running: set[Cycle | WebSocket] = set()
         self.requests = 0

@@ -30,9 +30,9 @@ EXPLICIT_0 = 0xA0
 ENCODINGS = {
     0x0C: "utf-8",
     0x12: "ascii",  # NumericString
-    0x13: "ascii",  # PrintableString
+    0x13: "utf-8",  # PrintableString: ASCII, and what some write into it all the same
     0x14: "latin-1",  # TeletexString, as everybody reads it
-    0x16: "ascii",  # IA5String
+    0x16: "utf-8",  # IA5String, the same
     0x1A: "ascii",  # VisibleString
     0x1C: "utf-32-be",  # UniversalString
     0x1E: "utf-16-be",  # BMPString

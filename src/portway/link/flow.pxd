@@ -33,6 +33,7 @@ cdef class Flow(Deadline):
 
     cdef bint _roomy(self) except -1
 
+    cdef bint _half_left(self) except -1
     cdef object _pause(self)
     cdef object _resume(self)
     cdef object _close(self, bint heard)

@@ -7,7 +7,7 @@ from typing import Any
 
 from portway.link.context import Shared
 from portway.link.deadline import Deadline
-from portway.link.peers import name_of, reset_on_close
+from portway.link.peers import GONE, HALF, name_of, reset_on_close, whether_left
 from portway.wire import waits
 
 log = logging.getLogger("portway")
@@ -99,6 +99,15 @@ class Flow(Deadline):
         if self._transport is not None and not self._left:
             self._transport.resume_reading()
             self._wait(self._awaited())
+
+    def _half_left(self) -> bool:
+        """Whether the client will send nothing more, where nothing is read that would tell. One that has gone
+        altogether ends the connection.
+        """
+        left = whether_left(self._transport)
+        if left == GONE:
+            self._transport.abort()
+        return left == HALF
 
     # --- ending ---
 

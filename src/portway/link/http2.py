@@ -71,6 +71,8 @@ class Http2Link(Requests):
         self._meet(transport)
         self._gather()  # our SETTINGS
         self._wait(self._codec.waiting())
+        if self._shared.counts.draining:
+            self.drain()
 
     def get_buffer(self, hint: int) -> memoryview:
         return self._shared.view
@@ -107,6 +109,8 @@ class Http2Link(Requests):
 
     def eof_received(self) -> bool:
         """The peer will send nothing more; it may still read what it asked for."""
+        while self._codec.unread() and not self._codec.closing:
+            self.data_received(b"")
         self._left = True
         self._codec.eof()
         for tunnel in list(self._tunnels.values()):

@@ -3,6 +3,7 @@ cimport cython
 cdef Py_ssize_t LARGEST
 cdef double LONGEST
 cdef double SLOW
+cdef object _now
 
 
 @cython.final

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 from typing import Any
@@ -25,6 +26,25 @@ def reset_on_close(transport: Any) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+# What the kernel knows of a peer.
+THERE = 0
+HALF = 1  # it will send nothing more, and may still read
+GONE = 2
+
+
+def whether_left(transport: Any) -> int:
+    """Whether the peer is still there, without reading; where the kernel cannot be asked, it is."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or not hasattr(select, "POLLRDHUP") or sock.fileno() < 0:
+        return THERE
+    asked = select.poll()
+    asked.register(sock.fileno(), select.POLLRDHUP)
+    found = sum(event for _, event in asked.poll(0))
+    if found & (select.POLLHUP | select.POLLERR):
+        return GONE
+    return HALF if found & select.POLLRDHUP else THERE
 
 
 def name_of(peer: tuple[str, int | None] | None) -> str:

@@ -14,6 +14,8 @@ from portway.wire.http1.codec cimport Codec
 cdef Py_ssize_t HELD_MOST
 cdef Py_ssize_t HELD_FEW
 cdef Py_ssize_t READ_LEAST
+cdef Py_ssize_t COUNTED_LEAST
+cdef Py_ssize_t LOOK
 cdef bint COMPILED
 
 
@@ -24,6 +26,7 @@ cdef class Link(Requests):
     cdef bint _corked
     cdef bint _answered
     cdef bint _draining
+    cdef bint _later
     cdef Py_ssize_t _held
     cdef Py_ssize_t _heads
     cdef int _waiting
@@ -44,12 +47,15 @@ cdef class Link(Requests):
     cdef object _begin(self, events.Head head)
 
     @cython.locals(tunnel=WebSocket)
-    cdef object _deliver(self, bytes data)
+    cdef object _deliver(self, bytearray buffer, Py_ssize_t size)
 
 
     cdef bint _sent(self, bint end, bint whole) except -1
     @cython.locals(more=bint)
     cdef object _turn(self, bint whole)
+
+    cdef object _go_on_later(self)
+    cdef object _look(self)
 
 
     @cython.locals(codec=Codec, tunnel=WebSocket)

@@ -6,13 +6,13 @@ time; it is `_cycle` from its head to the end of its response. Its Task may live
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from portway.asgi import http
 from portway.asgi.http import Cycle
 from portway.asgi.websocket import WebSocket
 from portway.link import flow, outbox
+from portway.link.clock import ticks
 from portway.link.context import READ_MOST, Shared
 from portway.link.http2 import Http2Link
 from portway.link.peers import reset_on_close
@@ -23,15 +23,19 @@ from portway.wire.fields import Outgoing
 from portway.wire.http1.codec import Codec
 from portway.wire.websocket import closing, handshake
 
-log = logging.getLogger("portway")
-
 # Content of a request that the application has not asked for: at most so many bytes are held, and
 # reading goes on when it has taken so much that this is left.
 HELD_MOST = READ_MOST
 HELD_FEW = 16 * 1024
 
+# What a response counts at least among those that are given in one turn of the loop, before others have theirs.
+COUNTED_LEAST = 2048
+
 # The least that is worth a read: below it, reading stops.
 READ_LEAST = 16 * 1024
+
+# How often a client is looked for that is not read from.
+LOOK = ticks(5.0)
 
 COMPILED = not __file__.endswith(".py")
 
@@ -40,7 +44,8 @@ class Link(Requests):
     """HTTP/1.1, one request at a time, and the tunnel that it may become."""
 
     __slots__ = (
-        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_socket", "_tunnel", "_waiting",
+        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_later", "_socket", "_tunnel",
+        "_waiting",
     )  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
@@ -52,6 +57,7 @@ class Link(Requests):
         self._corked = False  # what is queued is written when the bytes at hand have been looked at
         self._answered = False  # the response of `_cycle` is complete
         self._draining = False
+        self._later = False  # the loop will call `data_received`, for what the codec has kept
         self._held = 0
         self._heads = 0
         self._waiting = waits.FOR_HEAD
@@ -64,6 +70,8 @@ class Link(Requests):
     def connection_made(self, transport: Any) -> None:
         self._meet(transport)
         self._wait(waits.FOR_HEAD)
+        if self._shared.counts.draining:
+            self.drain()
 
     def get_buffer(self, hint: int) -> memoryview | bytearray:
         if self._held:
@@ -72,6 +80,9 @@ class Link(Requests):
 
     def buffer_updated(self, size: int) -> None:
         read = self._shared.buffer
+        if self._tunnel is not None:
+            self._deliver(read, size)
+            return
         buffer = read
         if COMPILED:
             # A slice of a C pointer is a bytes object already: saves 900 instructions of 40,000.
@@ -84,9 +95,10 @@ class Link(Requests):
         if self._transport is None:  # `_turn` asked for this, and the connection went in between
             return
         if self._tunnel is not None:
-            self._deliver(data)
+            self._deliver(bytearray(data), len(data))
             return
         self._corked = True
+        self._later = False
         answered = False
         queued = 0
         try:
@@ -95,15 +107,15 @@ class Link(Requests):
                 answered = True
                 self._answered = False
                 if self._cycle is not None:
-                    queued += self._cycle.size
+                    queued += max(self._cycle.size, COUNTED_LEAST)
                     self._cycle = None
                 if not self._codec.turn():
                     break
                 if queued > flow.JOIN_MOST:
-                    queued = 0
                     self._flush()
-                    if self._full:  # `resume_writing` goes on
-                        break
+                    if not self._full:  # else `resume_writing` goes on
+                        self._go_on_later()
+                    break
                 self._take_in(self._codec.receive(b""))
         except Preface as preface:
             if self._turn_to_http2(preface):
@@ -117,8 +129,10 @@ class Link(Requests):
 
     def eof_received(self) -> bool:
         """The peer will send nothing more; it may still read what it asked for."""
-        if self._cycle is None and self._codec.begun():
-            self.data_received(b"")  # what `_turn` put off may be whole
+        while self._cycle is None and self._codec.begun() and self._transport is not None:
+            self.data_received(b"")  # what was put off may be whole
+            if not self._later:
+                break
         self._left = True
         self._flush()
         if self._lingering:
@@ -135,6 +149,8 @@ class Link(Requests):
             cycle.gone()
         else:
             cycle.leave()
+            if self._socket is not None:
+                self._socket.leave()
         if self._shared.cancel_on_disconnect and cycle.task is not None:
             cycle.task.cancel()
         return not truncated
@@ -155,6 +171,7 @@ class Link(Requests):
         shared = self._shared
         shared.counts.forget(self)
         self._end_time()
+        self._transport = None  # before anyone is told: nothing is written any more, and no deadline set
         socket = self._socket
         self._socket = self._tunnel = None
         if socket is not None:
@@ -163,7 +180,6 @@ class Link(Requests):
                 socket.task.cancel()
         cycle = self._cycle
         self._cycle = None
-        self._transport = None
         if cycle is not None:
             cycle.gone()
             if shared.cancel_on_disconnect and cycle.task is not None:
@@ -183,6 +199,7 @@ class Link(Requests):
 
     def _begin(self, head: events.Head) -> None:
         cycle = self._cycle = self._cycle_of(head)
+        self._held = 0  # what an earlier request left unread is gone
         if head.upgrade is not None and self._shared.websockets is not None and handshake.asked_for(head):
             socket = self._socket_of(cycle, self, handshake.open_http1)
             if socket is not None:
@@ -249,7 +266,7 @@ class Link(Requests):
                 self._flush()
             if tunnel is not None and tunnel.waiting() == waits.FOR_CLOSE and self._waiting != waits.FOR_CLOSE:
                 self._wait(waits.FOR_CLOSE)
-        return not self._full
+        return self._roomy()
 
     def credit(self, stream: int, size: int) -> None:
         if self._tunnel is not None:
@@ -260,14 +277,13 @@ class Link(Requests):
         if self._paused and self._held <= HELD_FEW:
             self._resume()
 
-    def _deliver(self, data: bytes) -> None:
+    def _deliver(self, buffer: bytearray, size: int) -> None:
         """Bytes of the tunnel."""
         tunnel = self._tunnel
-        assert tunnel is not None
-        if self._lingering:
+        if tunnel is None or self._lingering:
             return
         self._corked = True
-        tunnel.deliver(data)
+        tunnel.deliver(buffer, size)
         self._corked = False
         if self._poured and (self._poured > outbox.LARGEST or not self._shared.outbox.takes(self)):
             self._flush()
@@ -281,7 +297,7 @@ class Link(Requests):
                 self._turn(whole)
             return True
         self._flush()
-        return not self._full
+        return self._roomy()
 
     def _turn(self, whole: bool) -> None:
         """The response ended apart from any bytes that came: turn to what the codec kept."""
@@ -292,9 +308,14 @@ class Link(Requests):
             self._flush()
         if more and not self._full:
             # Not from here: the next application would run inside this one's `send`.
-            self._shared.loop.call_soon(self.data_received, b"")
+            self._go_on_later()
         else:
             self._settle()
+
+    def _go_on_later(self) -> None:
+        """There are further requests in what was kept, but others have their turn first."""
+        self._later = True
+        self._shared.loop.call_soon(self.data_received, b"")
 
     # --- reading, waiting and closing ---
 
@@ -318,6 +339,9 @@ class Link(Requests):
             return
         if self._cycle is None:
             self._held = 0
+            if self._later:
+                self._pause()
+                return
             if codec.closing or self._left:
                 self._close(codec.heard)
                 return
@@ -402,6 +426,8 @@ class Link(Requests):
             if self._waiting == waits.FOR_CLOSE and self._deadline:
                 return  # what else the peer still sends does not move it
             self._arm(deadlines.close)
+        elif self._paused and what == waits.FOR_US:
+            self._arm(LOOK)
         else:
             self._deadline = 0
         self._waiting = what
@@ -423,6 +449,8 @@ class Link(Requests):
             self._give_up("no answer came to a ping")
         elif self._waiting == waits.FOR_CLOSE:
             self._transport.abort()
+        elif self._waiting == waits.FOR_US:
+            self._look()
         elif unwritten or self._waiting == waits.FOR_END or self._waiting == waits.FOR_REQUEST:
             self._abort_or_close(unwritten)
         elif self._waiting == waits.FOR_HEAD and not self._codec.begun():
@@ -432,6 +460,13 @@ class Link(Requests):
             self._refuse(ProtocolFault(f"the request's {what} did not come in time", 408))
             self._flush()
             self._settle()
+
+    def _look(self) -> None:
+        if self._half_left() and self._tunnel is None and self._cycle is not None:
+            self._cycle.leave()
+            if self._socket is not None:
+                self._socket.leave()
+        self._wait(waits.FOR_US)
 
     # --- the server's calls ---
 
@@ -445,10 +480,8 @@ class Link(Requests):
         elif self._cycle is None and self._codec.idle():
             self._flush()
             self._transport.close()
-        elif self._cycle is None or self._cycle.state < http.BODY:
-            pass  # `respond` will say `connection: close`
-        else:
-            self._codec.closing = True
+        elif self._cycle is not None and self._cycle.state >= http.BODY:
+            self._codec.closing = True  # before that, `respond` will say `connection: close`
 
     def disconnect(self) -> None:
         """Tell the request under way that its client has gone, and close."""

@@ -10,6 +10,10 @@ cdef int ENDED
 cdef Py_ssize_t RECORD_MOST
 cdef Py_ssize_t SEALED_MOST
 cdef Py_ssize_t RECORDS_TOGETHER
+cdef int ANSWERS_MOST
+cdef Py_ssize_t WRITE_MOST
+cdef Py_ssize_t SLICED_MOST
+cdef bint COMPILED
 cdef int END
 cdef int HALF
 cdef int BROKEN
@@ -22,11 +26,14 @@ cdef class Filter(Deadline):
     cdef object _incoming
     cdef object _outgoing
     cdef object _tls
+    cdef object _open
+    cdef object _write
     cdef object _link
     cdef object _transport
     cdef bint _paused
     cdef bint _left
     cdef bint _told
+    cdef int _answers
     cdef readonly int state
     cdef readonly object peer
 
@@ -38,15 +45,16 @@ cdef class Filter(Deadline):
     cdef object _shake(self, Py_ssize_t size)
     cdef object _refuse(self, str why)
 
-    @cython.locals(fed=Py_ssize_t, most=Py_ssize_t, at=Py_ssize_t, got=Py_ssize_t)
+    @cython.locals(more=bint, fed=Py_ssize_t, most=Py_ssize_t, at=Py_ssize_t, got=Py_ssize_t)
     cdef object _read(self, Py_ssize_t size)
 
-    @cython.locals(end=Py_ssize_t)
+    @cython.locals(end=Py_ssize_t, source=bytearray, buffer="const unsigned char *", piece=bytes)
     cdef Py_ssize_t _feed(self, Py_ssize_t fed, Py_ssize_t size) except -1
 
     @cython.locals(got=Py_ssize_t)
     cdef Py_ssize_t _open_record(self, object room) except -3
 
+    cdef bint _answer(self) except -1
     cdef object _break_off(self, str why)
     cdef object _tell(self)
     cpdef object write(self, bytes data)

@@ -15,6 +15,7 @@ cdef class Tunnel(Deadline):
     cdef list _early
     cdef Py_ssize_t _held
     cdef bint _open
+    cdef bint _left
     cdef bint _draining
     cdef int _waiting
     cdef public WebSocket socket

@@ -16,7 +16,7 @@ from portway.wire.websocket import closing
 class Tunnel(Deadline):
     """`link` is the connection's, and writes; `socket` is to be set at once. `draining` says that the server stops."""
 
-    __slots__ = ("_draining", "_early", "_held", "_link", "_open", "_shared", "_stream", "_waiting", "socket")
+    __slots__ = ("_draining", "_early", "_held", "_left", "_link", "_open", "_shared", "_stream", "_waiting", "socket")
 
     def __init__(self, shared: Shared, link: Any, stream: int, draining: bool) -> None:
         self._begin_time(shared.clock)
@@ -26,6 +26,7 @@ class Tunnel(Deadline):
         self._early: list[bytes] = []  # what came before the handshake was answered
         self._held = 0  # bytes that came and were not credited
         self._open = False
+        self._left = False  # nothing more comes
         self._draining = draining
         self._waiting = waits.FOR_US
         self.socket: WebSocket | None = None
@@ -41,7 +42,7 @@ class Tunnel(Deadline):
         assert socket is not None
         self._held += len(data)
         if self._open:
-            socket.deliver(data)
+            socket.deliver(bytearray(data), len(data))
             self._settle()
         else:
             self._early.append(data)
@@ -53,7 +54,8 @@ class Tunnel(Deadline):
         socket = self.socket
         assert socket is not None
         if self._open:
-            self.gone()
+            self._left = True
+            self._settle()
         elif socket.state != websocket.DENIED:
             self._link.give_up(self._stream, "")
 
@@ -106,6 +108,9 @@ class Tunnel(Deadline):
         """After anything happened: let more come, or not, and wait for what."""
         socket = self.socket
         assert socket is not None
+        if self._left and not socket.behind():
+            self.gone()
+            return
         if self._draining:
             socket.close(closing.RESTART, "")
         if self._held and not socket.crowded():

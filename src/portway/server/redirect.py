@@ -10,7 +10,8 @@ HTTPS = 443
 class Redirect:
     """The same host, path and query, at the port where https is spoken.
 
-    With 308 (RFC 9110 §15.4.9) a form stays a form; browsers remember it.
+    With 308 (RFC 9110 §15.4.9) a form stays a form; for GET and HEAD, which stay what they are, it is 301, since not
+    every client knows the other. Browsers remember both.
     """
 
     def __init__(self, port: int) -> None:
@@ -22,7 +23,8 @@ class Redirect:
             await self._answer(send, 400, b"This port leads to https, and your request names no host.\n")
             return
         there = b"https://" + host + self._port + target_of(scope)
-        await self._answer(send, 308, b"This is at " + there + b"\n", (b"location", there))
+        status = 301 if scope["method"] in ("GET", "HEAD") else 308
+        await self._answer(send, status, b"This is at " + there + b"\n", (b"location", there))
 
     async def _answer(self, send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
         headers = (

@@ -277,6 +277,7 @@ class Service:
         counts = self._counts
         for server in servers:
             server.close()
+        counts.draining = True  # for those who were accepted, and whose link the loop begins in its next turn
         for link in list(counts.links):
             link.drain()
         if counts.running and not self._forced:

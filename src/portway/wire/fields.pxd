@@ -14,6 +14,7 @@ cdef object TE
 cdef frozenset DECIDING
 cdef set HOSTS
 cdef int HOSTS_KEPT
+cdef int HOST_MOST
 
 cdef int PLAIN
 cdef int IS_LENGTH

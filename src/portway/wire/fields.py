@@ -40,9 +40,11 @@ DECIDING = FORWARDED | {HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, EXP
 # RFC 9112 §7: what a sender may know and this server does not decode, as against what is no coding.
 _OTHER_CODINGS = frozenset((b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip", b"identity"))
 
-# Hosts that were found well-formed; emptied when full, so that a peer cannot make it grow.
+# Hosts that were found well-formed; emptied when full, so that a peer cannot make it grow. None is longer than
+# a name of RFC 1035 §2.3.4 with a port: 256 as long as a head may be would take 16 MB.
 HOSTS: set[bytes] = set()
 HOSTS_KEPT = 256
+HOST_MOST = 261
 
 
 def judge(head: Head, old: bool) -> None:
@@ -100,6 +102,8 @@ def check_host(value: bytes) -> None:
         return
     if grammar.host.fullmatch(value) is None:
         raise ProtocolFault("the Host header is not a host name with an optional port")
+    if len(value) > HOST_MOST:
+        return
     if len(HOSTS) >= HOSTS_KEPT:
         HOSTS.clear()
     HOSTS.add(value)

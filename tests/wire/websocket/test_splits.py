@@ -1,5 +1,6 @@
 """Where the network cuts a conversation must not change what it says."""
 
+import random
 import zlib
 from collections.abc import Callable
 from itertools import pairwise
@@ -152,6 +153,22 @@ def test_any_messages_are_the_same_cut_in_two_everywhere(frame: Frame, replay: R
     whole = replay([text], 1 << 20, Deflate())
     for at in range(len(text) + 1):
         assert replay(cut(text, [at]), 1 << 20, Deflate()) == whole
+
+
+@given(st.data())
+def test_a_large_message_is_the_same_cut_anywhere(frame: Frame, replay: Replay, data: st.DataObject) -> None:
+    # Room is made for all of a frame where enough of it is here: from one byte in eight to all but the last.
+    payload = random.Random(data.draw(st.integers(0, 9))).randbytes(
+        data.draw(st.sampled_from([3, 17, 300, 5000, 70_000]))
+    )
+    mask = data.draw(st.binary(min_size=4, max_size=4))
+    text = frame(0x82, payload, mask=mask) + frame(0x82, payload[1:], mask=mask) + frame(0x89, b"p")
+    eighth = len(payload) // 8
+    near = st.sampled_from([eighth, len(payload), len(text) - eighth]).flatmap(lambda at: st.integers(at - 9, at + 22))
+    places = data.draw(st.lists(st.integers(0, len(text)) | near, max_size=5))
+    told = replay(cut(text, [min(max(at, 0), len(text)) for at in places]))
+    assert told.events == [payload, payload[1:]]
+    assert told.written == b"\x8a\x01p"
 
 
 @given(data=st.binary(max_size=60), places=st.lists(st.integers(0, 60), max_size=6))

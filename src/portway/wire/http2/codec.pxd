@@ -32,6 +32,7 @@ cdef class Codec(Control):
     cdef bytes _last_block
     cdef Py_ssize_t _last_changes
     cdef Limits _limits
+    cdef bint _steady
     cdef bint _unread
     cdef readonly Py_ssize_t requests
 
@@ -69,7 +70,7 @@ cdef class Codec(Control):
         self, bytes data, Py_ssize_t at, Py_ssize_t end, int flags, Py_ssize_t number, list found
     )
 
-    @cython.locals(table=DecoderTable, again=bint, pairs=list, stream=Stream)
+    @cython.locals(table=DecoderTable, again=bint, pairs=list, stream=Stream, changes=Py_ssize_t)
     cdef object _take_block(self, Py_ssize_t number, bytes block, list found)
 
     @cython.locals(stream=Stream, end=bint, made=Head)

@@ -40,7 +40,7 @@ class Codec(Control):
 
     __slots__ = (
         "_block", "_block_end", "_block_fault", "_block_left", "_block_most", "_block_stream", "_decoder", "_greeted",
-        "_kept", "_last", "_last_block", "_last_changes", "_limits", "_unread", "requests",
+        "_kept", "_last", "_last_block", "_last_changes", "_limits", "_steady", "_unread", "requests",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, preamble: Preamble, terms: Terms) -> None:
@@ -60,6 +60,7 @@ class Codec(Control):
         self._last: Head | None = None
         self._last_block = b""
         self._last_changes = -1
+        self._steady = False  # the last block left the table as it was
         self.requests = 0
 
     def __repr__(self) -> str:
@@ -209,7 +210,8 @@ class Codec(Control):
         content = end - at
         stream.came += content
         if stream.state == states.LOCAL:
-            self._credit_all(size)  # the response is complete, and nobody reads this
+            stream.unread += size
+            self.credit(number, size)  # the response is complete, and nobody reads this
         else:
             stream.unread += size
             if size > content:
@@ -219,7 +221,7 @@ class Codec(Control):
             if stream.left < 0 or (last and stream.left):
                 self._break(number, StreamFault("the content is not as long as content-length says"), found)
                 return
-        if self._limits.body and stream.came > self._limits.body:
+        if self._limits.body and stream.came > self._limits.body and not stream.tunnel:
             self._answer(number, ProtocolFault("the body is larger than is accepted here", 413), found)
             return
         heard = stream.state != states.LOCAL
@@ -249,7 +251,7 @@ class Codec(Control):
         self._block_fault = False
         if flags & frames.WITH_PRIORITY:
             if end - at < frames.PRIORITY_SIZE:
-                raise wrong_size("HEADERS")
+                raise too_long() if flags & frames.PADDED else wrong_size("HEADERS")
             self._block_fault = frames.number(data, at) & frames.STREAM_MASK == number
             at += frames.PRIORITY_SIZE
         self._block_end = flags & frames.END_STREAM != 0
@@ -288,10 +290,12 @@ class Codec(Control):
         )
         pairs: list[tuple[bytes, bytes]] = []
         if not again:
+            changes = table.changes
             try:
                 pairs = self._decoder.decode(block)
             except HpackFault as fault:
                 raise ConnectionFault(str(fault), faults.COMPRESSION_ERROR) from None
+            self._steady = changes == table.changes
         stream = self._stream_of(number, frames.HEADERS, found)
         if stream is not None:
             self._take_trailers(stream, pairs, found)
@@ -303,7 +307,7 @@ class Codec(Control):
     ) -> None:  # fmt: skip
         """A request: its stream, and its head."""
         self._fates.opened(number)
-        if self.leaving:
+        if self._final >= 0:
             # §6.8: it was begun before our GOAWAY came there, which says that it is not heeded.
             self._fates.closed(number, states.DROPPED)
             return
@@ -312,7 +316,7 @@ class Codec(Control):
             self._glitches.spend(1)
             frames.write_reset(self._small, number, faults.REFUSED_STREAM)
             return
-        stream = Stream(number, self._their_window, self._terms.stream_window)
+        stream = Stream(number, self._their_window, self._our_window)
         self.streams[number] = stream
         self.requests += 1
         end = self._block_end
@@ -327,6 +331,7 @@ class Codec(Control):
             self._break(number, fault, found)
             return
         except ProtocolFault as fault:
+            stream.mute = made.method == "HEAD" or not made.method  # what cannot be told may be a HEAD
             if end:
                 stream.state = states.REMOTE
             self._answer(number, fault, found)
@@ -335,7 +340,7 @@ class Codec(Control):
             stream.state = states.REMOTE
         else:
             stream.left = made.length
-            stream.waits = made.expect
+            stream.asked = not made.expect and made.upgrade is None
         stream.mute = made.method == "HEAD"
         if made.priority:
             urgency, incremental = priority.read(made.priority)
@@ -351,9 +356,9 @@ class Codec(Control):
             raise StreamFault("a stream depends on itself")  # RFC 7540 §5.3.1
         if self._decoder.too_large:
             raise ProtocolFault("the header section is larger than is accepted here", 431)
-        self._last = None
         head.read(made, pairs, end, self._limits, self._terms.connects)
-        if len(block) <= REMEMBERED_MOST and end:
+        # A block that adds to the table adds again when it comes again.
+        if self._steady and end and len(block) <= REMEMBERED_MOST:
             kept = Head.__new__(Head)
             kept.begin(0)
             kept.repeat(made)
@@ -367,6 +372,8 @@ class Codec(Control):
         try:
             if self._block_fault:
                 raise StreamFault("a stream depends on itself")
+            if stream.tunnel:
+                raise StreamFault("a tunnel has no trailers")  # §8.5
             if not self._block_end:
                 raise StreamFault("a header block amid the content does not end the stream")
             if stream.left > 0:
@@ -384,5 +391,9 @@ class Codec(Control):
 def unpadded(data: bytes, at: int, end: int) -> int:
     """How many bytes at the end of a padded payload are padding (§6.1)."""
     if at == end or data[at] >= end - at:
-        raise ConnectionFault("the padding is longer than the frame") if at < end else wrong_size("padded")
+        raise too_long() if at < end else wrong_size("padded")
     return data[at]
+
+
+def too_long() -> ConnectionFault:
+    return ConnectionFault("the padding is longer than the frame")

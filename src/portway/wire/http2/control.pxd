@@ -14,6 +14,7 @@ cdef bytes LAST_PING
 cdef class Control(Writer):
     cdef bint _announced_end
     cdef Py_ssize_t _final
+    cdef Py_ssize_t _our_window
     cdef dict _promised
     cdef Budget _resets
     cdef bint _welcomed
@@ -30,7 +31,7 @@ cdef class Control(Writer):
 
     cpdef list stuck(self)
 
-    @cython.locals(stream=Stream)
+    @cython.locals(stream=Stream, ours=bint)
     cpdef list silent(self)
 
     @cython.locals(stream=Stream)
@@ -56,6 +57,9 @@ cdef class Control(Writer):
 
     cdef object _take_settings(self, bytes payload, int flags, Py_ssize_t number)
 
+    @cython.locals(stream=Stream, narrower=Py_ssize_t)
+    cdef object _agree(self)
+
     @cython.locals(stream=Stream, wider=Py_ssize_t)
     cdef object _change_windows(self, Py_ssize_t size)
 
@@ -64,5 +68,6 @@ cdef class Control(Writer):
 
     @cython.locals(stream=Stream)
     cdef object _take_priority_update(self, bytes payload, Py_ssize_t number)
+    cdef object _promise(self, Py_ssize_t number, int urgency, bint incremental)
 
     cdef object _say_goodbye(self, int code, str text)

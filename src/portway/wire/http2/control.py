@@ -23,11 +23,14 @@ class Control(Writer):
     `leaving` that the peer, or we, begin nothing new, and that it closes when the streams that are open have ended.
     """
 
-    __slots__ = ("_announced_end", "_final", "_promised", "_resets", "_welcomed", "closing", "leaving")
+    __slots__ = (
+        "_announced_end", "_final", "_our_window", "_promised", "_resets", "_welcomed", "closing", "leaving",
+    )  # fmt: skip
 
     def _begin_control(self, terms: Terms, preamble: Preamble, list_most: int) -> None:
         self._begin(terms, preamble)
         self._resets = Budget(terms.resets, "requests that came to nothing")
+        self._our_window = max(terms.stream_window, frames.WINDOW_BEFORE)  # how large theirs are, of new streams
         self._promised: dict[int, tuple[int, bool]] = {}  # priorities of streams that are still to come
         self._announced_end = False
         self._final = -1  # the last stream that is heeded, as a GOAWAY said
@@ -49,26 +52,29 @@ class Control(Writer):
 
     def announce_end(self) -> None:
         """Shut down in good order (RFC 9113 §6.8): first say so, and with the answer to a ping take no more."""
-        if not self._announced_end and not self.closing:
+        if not self._announced_end and self._final < 0:
             self._announced_end = True
             frames.write_goaway(self._small, frames.STREAM_MASK, faults.NO_ERROR, b"")
             frames.write_ping(self._small, 0, LAST_PING)
 
     def end(self) -> None:
         """Take no more streams; those that are open are brought to their end."""
-        if self._final < 0 and not self.closing:
+        if self._final < 0:
             self.leaving = True
             self._say_goodbye(faults.NO_ERROR, "")
 
     def stalled(self) -> list[int]:
-        """The streams on which nothing went although something is queued, since this was asked last."""
+        """The streams that have something queued and got no window for it, since this was asked last.
+
+        One that has a window waits for streams that are more urgent.
+        """
         found = []
         # Who only waits for its turn is not stalled, and nor is anyone while some go on in a narrow connection.
         shut = self._window <= 0 and not self._moved
         for stream in self.streams.values():
             if stream.queued and not stream.moved and (stream.window <= 0 or shut):
                 found.append(stream.number)
-            stream.moved = False
+            stream.moved = stream.queued == 0
         self._moved = False
         return found
 
@@ -82,11 +88,14 @@ class Control(Writer):
         if self._their_room <= 0:
             return found  # it is all streams together that may send nothing
         for stream in self.streams.values():
-            if stream.state == states.LOCAL or (stream.state == states.OPEN and not stream.tunnel):
-                asked = not stream.waits or stream.came > 0
-                if asked and not stream.heard and stream.theirs > 0 and not stream.unread:
-                    found.append(stream.number)
-                stream.heard = False
+            if stream.state == states.REMOTE:
+                continue
+            # It is our turn while we have not asked for content, or have some that nobody read, without which a window
+            # is open. After our END_STREAM it is never: all that comes is credited at once.
+            ours = stream.state == states.OPEN and (not stream.asked or stream.unread > 0)
+            if not ours and not stream.heard:
+                found.append(stream.number)
+            stream.heard = ours
         return found
 
     def refuse(self, number: int, fault: ProtocolFault) -> bool:
@@ -96,13 +105,17 @@ class Control(Writer):
             self.reset(number, faults.CANCEL)
             return False
         text = fault.text.encode() + b"\n"
-        if len(text) > min(stream.window, self._window):
+        if stream.mute or len(text) > min(stream.window, self._window):
             text = b""
-        pairs = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
+        pairs = [(b"content-type", b"text/plain; charset=utf-8")]
+        if not stream.mute:
+            pairs.append((b"content-length", b"%d" % len(text)))
         stream.answered = True
-        self._head(number, fault.status, self._preamble.pairs, pairs, False)
-        stream.drop()
-        self._data(stream, text, True)
+        self._head(number, fault.status, self._preamble.pairs, pairs, not text)
+        if text:
+            self._data(stream, text, True)
+        else:
+            self._said_all(stream)
         if number in self.streams:
             self._reset(stream, faults.NO_ERROR)
         return True
@@ -206,19 +219,32 @@ class Control(Writer):
         # §6.5
         if number:
             raise on_a_stream("SETTINGS")
-        self._welcomed = True
         if flags & frames.ACK:
             if payload:
                 raise wrong_size("SETTINGS")
+            if not self._welcomed:
+                raise ConnectionFault("the first frame acknowledges SETTINGS, and has none")  # §3.4
+            self._agree()
             return
+        self._welcomed = True
         theirs = settings.read(payload)
         self._glitches.spend(1 + len(payload) // (8 * frames.SETTING_SIZE))
-        self._frame = theirs.get(settings.MAX_FRAME_SIZE, self._frame)
-        if settings.HEADER_TABLE_SIZE in theirs:
-            self._encoder.limit_table(theirs[settings.HEADER_TABLE_SIZE])
-        if settings.INITIAL_WINDOW_SIZE in theirs:
-            self._change_windows(theirs[settings.INITIAL_WINDOW_SIZE])
+        for key, value in theirs:
+            if key == settings.MAX_FRAME_SIZE:
+                self._frame = value
+            elif key == settings.HEADER_TABLE_SIZE:
+                self._encoder.limit_table(value)
+            elif key == settings.INITIAL_WINDOW_SIZE:
+                self._change_windows(value)
         frames.write_ack(self._small)
+
+    def _agree(self) -> None:
+        """The peer knows our SETTINGS; before, its windows were those of the RFC (§6.9.2)."""
+        narrower = self._our_window - self._terms.stream_window
+        self._our_window = self._terms.stream_window
+        if narrower:
+            for stream in self.streams.values():
+                stream.theirs -= narrower
 
     def _change_windows(self, size: int) -> None:
         # §6.9.2: also of the streams that are open, which may become negative.
@@ -254,7 +280,7 @@ class Control(Writer):
         elif frames.number(payload, 0) & frames.STREAM_MASK == number:
             fault = StreamFault("a stream depends on itself")
         if fault is not None:
-            if number > self._fates.last:
+            if number not in self.streams and self._fates.of(number) == states.IDLE:
                 raise ConnectionFault(fault.text, fault.code)
             self._break(number, fault, found)
 
@@ -268,12 +294,24 @@ class Control(Writer):
         number = frames.number(payload, 0) & frames.STREAM_MASK
         if number == 0:
             raise ConnectionFault("a PRIORITY_UPDATE frame is for no stream")
+        if number & 1 == 0:
+            raise ConnectionFault("a PRIORITY_UPDATE frame is for a stream that was never pushed")
         urgency, incremental = priority.read(payload[frames.NUMBER_SIZE :])
         stream = self.streams.get(number)
         if stream is not None:
             self._schedule.move(stream, urgency, incremental)
-        elif number > self._fates.last and len(self._promised) < self._terms.streams:
-            self._promised[number] = urgency, incremental
+        elif number > self._fates.last:
+            self._promise(number, urgency, incremental)
+
+    def _promise(self, number: int, urgency: int, incremental: bool) -> None:
+        """Keep a priority until its stream is opened."""
+        promised = self._promised
+        if number not in promised and len(promised) + len(self.streams) >= self._terms.streams:
+            for skipped in [one for one in promised if one <= self._fates.last]:
+                del promised[skipped]
+            if len(promised) + len(self.streams) >= self._terms.streams:
+                raise ConnectionFault("priorities come for more streams than may be open")
+        promised[number] = urgency, incremental
 
     def _say_goodbye(self, code: int, text: str) -> None:
         if self._final < 0:

@@ -31,8 +31,8 @@ cdef int PING_SIZE
 cdef int SETTING_SIZE
 cdef int GOAWAY_LEAST
 
-@cython.locals(view="const unsigned char *")
-cpdef Py_ssize_t number(bytes data, Py_ssize_t at) except -1
+@cython.locals(view="const unsigned char *", high="long long")
+cpdef long long number(bytes data, Py_ssize_t at) except -1
 
 cpdef object write_head(bytearray out, Py_ssize_t size, int kind, int flags, Py_ssize_t stream)
 cpdef object write_number(bytearray out, Py_ssize_t value)

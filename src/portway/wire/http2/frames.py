@@ -44,7 +44,9 @@ GOAWAY_LEAST = 8
 def number(data: bytes, at: int) -> int:
     """The four bytes that begin at `at`."""
     view = data
-    return view[at] << 24 | view[at + 1] << 16 | view[at + 2] << 8 | view[at + 3]
+    # In halves: four shifted bytes are more than a C int holds.
+    high = view[at] << 8 | view[at + 1]
+    return high << 16 | view[at + 2] << 8 | view[at + 3]
 
 
 def write_head(out: bytearray, size: int, kind: int, flags: int, stream: int) -> None:

@@ -18,10 +18,11 @@ cdef bytes COOKIE
 cdef bytes PRIORITY
 cdef set NAMES
 cdef int NAMES_KEPT
+cdef int NAME_MOST
 
 @cython.locals(
     method=bytes, scheme=bytes, authority=bytes, path=bytes, protocol=bytes, headers=list, cookie=Py_ssize_t,
-    pair=tuple, name=bytes, value=bytes,
+    crumbs=list, pair=tuple, name=bytes, value=bytes,
 )
 cpdef object read(Head head, list pairs, bint end, Limits limits, bint connects)
 

@@ -29,9 +29,10 @@ PRIORITY = b"priority"
 # RFC 9113 §8.2.2
 CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 
-# Names that were found well-formed; emptied when full, so that a peer cannot make it grow.
+# Names that were found well-formed; emptied when full, and with no long ones, so that a peer cannot make it grow.
 NAMES: set[bytes] = set()
 NAMES_KEPT = 1024
+NAME_MOST = 64
 
 
 def read(head: Head, pairs: list[tuple[bytes, bytes]], end: bool, limits: Limits, connects: bool) -> None:
@@ -39,7 +40,8 @@ def read(head: Head, pairs: list[tuple[bytes, bytes]], end: bool, limits: Limits
     head.version = "2"
     method = scheme = authority = path = protocol = None
     headers = head.headers
-    cookie = -1
+    crumbs: list[bytes] | None = None
+    cookie = 0
     for pair in pairs:
         name = pair[0]
         value = pair[1]
@@ -64,17 +66,20 @@ def read(head: Head, pairs: list[tuple[bytes, bytes]], end: bool, limits: Limits
             head.priority = value
         elif name == COOKIE:
             # RFC 9113 §8.2.3: they may come apart, and are one field to everybody else.
-            if cookie >= 0:
-                headers[cookie] = (name, headers[cookie][1] + b"; " + value)
+            if crumbs is not None:
+                crumbs.append(value)
                 continue
+            crumbs = [value]
             cookie = len(headers)
         headers.append(pair)
+    if crumbs is not None and len(crumbs) > 1:
+        headers[cookie] = (COOKIE, b"; ".join(crumbs))
     if method is None:
         raise StreamFault("the pseudo-header :method is missing")
     head.method = methods.NAMED.get(method) or rare_method(method)
     head.length = 0 if end else events.UNKNOWN
     if method == b"CONNECT":
-        connect(head, scheme, authority, path, protocol)
+        connect(head, scheme, authority, path, protocol, end)
     elif protocol is not None:
         raise StreamFault("only CONNECT names a protocol")
     if scheme is None or path is None:
@@ -107,9 +112,10 @@ def check_name(name: bytes) -> None:
         raise StreamFault("a header name is empty, is no token, or has capital letters")
     if name in CONNECTION_SPECIFIC:
         raise StreamFault("there is a connection-specific header, which HTTP/2 does not have")
-    if len(NAMES) >= NAMES_KEPT:
-        NAMES.clear()
-    NAMES.add(name)
+    if size <= NAME_MOST:
+        if len(NAMES) >= NAMES_KEPT:
+            NAMES.clear()
+        NAMES.add(name)
 
 
 def check_trailers(pairs: list[tuple[bytes, bytes]]) -> None:
@@ -161,7 +167,7 @@ def place_host(head: Head, authority: bytes | None, host: bytes | None) -> None:
     found = host if authority is None else authority
     if found is None:
         raise ProtocolFault("the pseudo-header :authority is missing, and so is the Host header")
-    if host is not None and authority is not None and host != authority:
+    if host is not None and authority is not None and host.lower() != authority.lower():
         raise StreamFault("the Host header is another one than :authority")
     check_authority(found)
     if host is None:
@@ -169,6 +175,8 @@ def place_host(head: Head, authority: bytes | None, host: bytes | None) -> None:
 
 
 def check_authority(value: bytes) -> None:
+    if not value:
+        raise StreamFault("the :authority is empty, and http has none such")  # RFC 9110 §4.2.1
     try:
         fields.check_host(value)
     except ProtocolFault:
@@ -197,7 +205,7 @@ def read_path(head: Head, path: bytes, limits: Limits) -> None:
 
 
 def connect(
-    head: Head, scheme: bytes | None, authority: bytes | None, path: bytes | None, protocol: bytes | None
+    head: Head, scheme: bytes | None, authority: bytes | None, path: bytes | None, protocol: bytes | None, end: bool
 ) -> None:  # fmt: skip
     if protocol is None:
         if scheme is not None or path is not None or authority is None:
@@ -206,6 +214,8 @@ def connect(
     # RFC 8441 §4
     if authority is None:
         raise StreamFault("an extended CONNECT has no :authority")
+    if end:
+        raise StreamFault("an extended CONNECT ends its stream, so that there is nothing to connect")
     if protocol.lower() != b"websocket":
         raise ProtocolFault("no protocol but websocket can be had by CONNECT", 501)
     head.upgrade = b"websocket"

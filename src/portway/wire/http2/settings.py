@@ -25,18 +25,19 @@ _RANGES = {
 }
 
 
-def read(payload: bytes) -> dict[int, int]:
-    """The settings in a frame; of one that stands there twice, the last. ConnectionFault for what may not be."""
+def read(payload: bytes) -> list[tuple[int, int]]:
+    """The settings in a frame, in the order in which they are to be heeded. ConnectionFault for what may not be."""
     if len(payload) % frames.SETTING_SIZE:
         raise ConnectionFault("the size of a SETTINGS frame is no multiple of six", faults.FRAME_SIZE_ERROR)
-    found = {}
+    found = []
     for at in range(0, len(payload), frames.SETTING_SIZE):
         key = payload[at] << 8 | payload[at + 1]
-        value = found[key] = frames.number(payload, at + 2)
+        value = frames.number(payload, at + 2)
         if key in _RANGES:
             name, least, most, code = _RANGES[key]
             if not least <= value <= most:
                 raise ConnectionFault(f"the setting {name} is out of its range", code)
+        found.append((key, value))
     return found
 
 

@@ -91,8 +91,8 @@ class Fates:
 
     def of(self, stream: int) -> int:
         """The state of a stream that is not under way."""
-        if stream > self.last:
-            return IDLE
+        if stream > self.last or not stream & 1:
+            return IDLE  # even ones would be ours, and nothing is pushed
         if self.last - stream >= 2 * REMEMBERED:
             return OLD
         return self._fates[(stream >> 1) % REMEMBERED]

@@ -10,7 +10,7 @@ from portway.wire.http2 cimport states
 cdef class Stream:
     cdef readonly Py_ssize_t number
     cdef public int state
-    cdef public Py_ssize_t window
+    cdef public long long window  # two of its largest do not fit 32 bits
     cdef public Py_ssize_t theirs
     cdef public Py_ssize_t unread
     cdef public Py_ssize_t credit
@@ -22,12 +22,12 @@ cdef class Stream:
     cdef public bint ending
     cdef public Outgoing trailers
     cdef public bint answered
+    cdef public bint asked
     cdef public bint mute
     cdef public bint tunnel
     cdef public bint full
     cdef public bint moved
     cdef public bint heard
-    cdef public bint waits
     cdef public int urgency
     cdef public bint incremental
     cdef public bint scheduled

@@ -12,14 +12,15 @@ class Stream:
 
     `window` is what may be sent, `theirs` what the peer may still send, `unread` what of that came and was not
     consumed, `credit` what was consumed and not announced; `left` is what of a content-length has not come.
+    `asked` says that the peer is to send its content, and waits for no word of ours.
     `ending` says that an END_STREAM follows what is queued, `trailers` what comes before it; `full` that someone
-    waits for the queue to become short; `moved` and `heard` that bytes went, or came, since somebody looked; `waits`
-    that the peer sends nothing before we ask for it.
+    waits for the queue to become short; `moved` and `heard` that bytes went, or came, since somebody looked.
     """
 
     __slots__ = (
-        "answered", "at", "came", "credit", "ending", "full", "heard", "incremental", "left", "moved", "mute", "number",
-        "queue", "queued", "scheduled", "state", "theirs", "trailers", "tunnel", "unread", "urgency", "waits", "window",
+        "answered", "asked", "at", "came", "credit", "ending", "full", "heard", "incremental", "left", "moved", "mute",
+        "number", "queue", "queued", "scheduled", "state", "theirs", "trailers", "tunnel", "unread", "urgency",
+        "window",
     )  # fmt: skip
 
     def __init__(self, number: int, window: int, theirs: int) -> None:
@@ -37,12 +38,12 @@ class Stream:
         self.ending = False
         self.trailers: Outgoing | None = None
         self.answered = False
+        self.asked = True
         self.mute = False  # the response has no body, whatever is sent
         self.tunnel = False  # another protocol's bytes, which no one counts
         self.full = False
         self.moved = True
         self.heard = True
-        self.waits = False
         self.urgency = priority.URGENCY
         self.incremental = False
         self.scheduled = False

@@ -15,6 +15,7 @@ cdef Py_ssize_t TAKEN_MOST
 cdef Py_ssize_t QUEUED_FEW
 cdef Py_ssize_t DRAIN
 cdef Py_ssize_t CRUMB
+cdef Py_ssize_t CREDIT_MOST
 
 
 cdef class Writer:
@@ -29,7 +30,7 @@ cdef class Writer:
     cdef list _opened
     cdef Py_ssize_t _frame
     cdef Py_ssize_t _their_window
-    cdef Py_ssize_t _window
+    cdef long long _window
     cdef Py_ssize_t _kept_credit
     cdef Py_ssize_t _their_room
     cdef Py_ssize_t _narrowed
@@ -44,7 +45,6 @@ cdef class Writer:
 
     cpdef bint ready(self) except -1
     cpdef Py_ssize_t backlog(self) except -1
-
     @cython.locals(stream=Stream)
     cpdef bint room(self, Py_ssize_t number) except -1
 
@@ -89,7 +89,9 @@ cdef class Writer:
     cdef object _pump(self)
 
     cdef object _last_of(self, Stream stream, bytes piece)
+    @cython.locals(invited=bint)
     cdef object _said_all(self, Stream stream)
+
     cdef object _reset(self, Stream stream, int code)
     cdef object _close(self, Stream stream, int state)
     cdef object _consume(self, Stream stream)

@@ -28,6 +28,9 @@ QUEUED_FEW = 16 * 1024
 # The rest of an unread body that is worth hearing out, rather than to reset a stream whose response is complete.
 DRAIN = 64 * 1024
 
+# What was consumed is announced when it comes to so much.
+CREDIT_MOST = frames.WINDOW_BEFORE >> 1
+
 # A frame that a narrow window makes smaller than this is a glitch.
 CRUMB = 256
 
@@ -83,9 +86,12 @@ class Writer:
         return len(self._small)
 
     def room(self, number: int) -> bool:
-        """Whether there is room for more on a stream; if not, it is one of the `opened` some time."""
+        """Whether the stream has room for more; if not, it will be among `opened`."""
         stream = self.streams.get(number)
-        return stream is None or not stream.full
+        if stream is None:
+            return True
+        stream.full = stream.queued > QUEUED_FEW
+        return not stream.full
 
     def opened(self) -> list[int]:
         """The streams that had no room, and have it again."""
@@ -123,9 +129,7 @@ class Writer:
         """Queue an interim response (RFC 9110 §15.2)."""
         stream = self.streams.get(number)
         if stream is not None:
-            if status == 100:
-                stream.waits = False
-                stream.heard = True
+            stream.asked = stream.asked or status == 100
             self._head(number, status, [] if outgoing is None else outgoing.pairs, [], False)
 
     def body(self, number: int, data: bytes, end: bool) -> bool:
@@ -167,15 +171,16 @@ class Writer:
     def credit(self, number: int, size: int) -> None:
         """So many bytes of the stream's content were consumed."""
         stream = self.streams.get(number)
-        if stream is None:
-            return  # they were credited when it ended
-        size = min(size, stream.unread)  # and so they were if our side has ended
+        if stream is None or stream.unread == 0:
+            return  # they were credited when it, or our side of it, ended
+        size = min(size, stream.unread)
         stream.unread -= size
         self._credit_all(size)
-        if stream.state == states.OPEN or stream.state == states.LOCAL:
+        if stream.state == states.OPEN or (stream.state == states.LOCAL and not stream.tunnel):
             stream.credit += size
-            # At half of it: an update for each frame would cost more than the content.
-            if stream.credit >= self._terms.stream_window >> 1:
+            # An update for each frame would cost more than the content; but each window that a client begins with is
+            # updated before it is used up: curl 7.88 does not go on when SETTINGS alone have made it wider.
+            if stream.credit >= min(self._terms.stream_window >> 1, CREDIT_MOST):
                 frames.write_window(self._small, number, stream.credit)
                 stream.theirs += stream.credit
                 stream.credit = 0
@@ -303,13 +308,14 @@ class Writer:
     def _said_all(self, stream: Stream) -> None:
         """Our END_STREAM is queued."""
         stream.drop()
-        self._consume(stream)
         if stream.state == states.REMOTE:
             self._close(stream, states.ENDED)
             return
+        self.credit(stream.number, stream.unread)
         stream.state = states.LOCAL
         stream.ending = True
-        if (stream.left > DRAIN or stream.left < 0) and not stream.tunnel:
+        invited = stream.asked or stream.came
+        if (stream.left > DRAIN or stream.left < 0 or not invited) and not stream.tunnel:
             # RFC 9113 §8.1: the response is complete, and the rest of the request is of no use.
             frames.write_reset(self._small, stream.number, faults.NO_ERROR)
             self._close(stream, states.DROPPED)

@@ -15,7 +15,9 @@ from typing import Any
 from portway.wire.websocket import closing, frames
 from portway.wire.websocket.deflate import Deflate, too_big
 from portway.wire.websocket.faults import FrameFault
-from portway.wire.websocket.mask import turned, unmask
+from portway.wire.websocket.mask import turned, unmask, unmask_into
+
+COMPILED = not __file__.endswith(".py")
 
 OPEN = 0
 OURS = 1  # our close is queued, theirs has not come
@@ -28,12 +30,18 @@ _utf8 = codecs.getincrementaldecoder("utf-8")
 TEXT_HEAD = frames.FIN | frames.TEXT
 BINARY_HEAD = frames.FIN | frames.BINARY
 
+# No pieces to write: for all, and never added to.
+_NOTHING: list[bytes] = []
 
 # A head and so small a payload are copied together at once: the link has one piece to write then, not two.
 JOINED_MOST = 4096
 
 # Pieces of a message are joined in such numbers: an object for each byte or two would take twenty times the message.
 PIECES_MOST = 1024
+
+# Where at least this part of a frame is here, room is made for all of it, and what comes later is written into it. With
+# less, a peer that announces much and sends little would cost more than it spends.
+PART_LEAST = 8
 
 
 class Closed:
@@ -57,7 +65,7 @@ class Codec:
 
     __slots__ = (
         "_decoder", "_deflate", "_inflating", "_joined", "_kept", "_last", "_left", "_mask", "_most", "_opcode", "_out",
-        "_pieces", "_size", "_wire", "queued", "size", "state",
+        "_pieces", "_size", "_whole", "_wire", "queued", "size", "state",
     )  # fmt: skip
 
     def __init__(self, most: int, deflate: Deflate | None = None) -> None:
@@ -65,12 +73,13 @@ class Codec:
         self._most = most
         self._deflate = deflate
         self._kept = b""
-        self._out: list[bytes] = []
+        self._out = _NOTHING
         self._opcode = 0  # of the message that is under way, or 0
         self._inflating = False
         self._decoder: Any = None
         self._pieces: list[Any] = []
         self._joined: list[Any] = []
+        self._whole: bytes | None = None  # the payload of the frame that is under way, partly written
         self._size = 0  # of what of it has come
         self._wire = 0  # the same before it was inflated
         self._left = 0  # of the payload of the frame that is under way
@@ -92,24 +101,33 @@ class Codec:
         again; only a frame that is under way is read to its end. Pings are answered, and so is a close; messages
         that come after our own close are dropped. A fault is the last event, and has its answer, too.
         """
+        return self._receive(data, len(data), room, weight)
+
+    def receive_from(self, buffer: bytearray, size: int, room: int, weight: int) -> list[Event]:
+        """The same, for the first bytes of a buffer that will be written to again: they are copied once, unmasked."""
+        if COMPILED:
+            return self._receive(buffer, size, room, weight)
+        return self._receive(bytes(buffer[:size]), size, room, weight)
+
+    def _receive(self, view: bytes | bytearray, size: int, room: int, weight: int) -> list[Event]:
         found: list[Event] = []
         try:
-            self._read(data, room, self.size + weight, found)
+            if self._kept:
+                data = self._kept + view[0:size]
+                self._kept = b""
+                self._read(data, len(data), room, self.size + weight, found)
+            else:
+                self._read(view, size, room, self.size + weight, found)
         except FrameFault as fault:
             self.fail(fault)
             found.append(fault)
         return found
 
-    def _read(self, data: bytes, room: int, size_most: int, found: list[Event]) -> None:
-        if self._kept:
-            data = self._kept + data
-            self._kept = b""
-        view = data
+    def _read(self, view: Any, stop: int, room: int, size_most: int, found: list[Event]) -> None:
         at = 0
-        stop = len(data)
         while at < stop and self.state != CLOSED:
             if self._left:
-                at = self._payload(data, at, stop, found)
+                at = self._payload(view, at, stop, found)
                 room -= 1 if self._opcode == 0 else 0
                 continue
             if (room <= 0 or self.size >= size_most) and not view[at] & 8:
@@ -135,14 +153,14 @@ class Codec:
                 if size < 126:
                     raise too_long_a_form()
             elif size == 127:
-                size = large(data, at + 2)
+                size = large(view, at + 2)
             mask = view[start - 4] | view[start - 3] << 8 | view[start - 2] << 16 | view[start - 1] << 24
             end = start + size
             if end <= stop and self._opcode == 0 and first in (TEXT_HEAD, BINARY_HEAD):
                 # Nearly all of them: a message in one frame, not compressed, and here.
                 if size > self._most:
                     raise too_big()
-                payload = unmask(data, start, end, mask)
+                payload = unmask(view, start, end, mask)
                 if self.state == OPEN:
                     found.append(payload if first == BINARY_HEAD else text(payload))
                     self.size += size
@@ -153,17 +171,19 @@ class Codec:
             if first & 8:
                 if end > stop:
                     break
-                self._control(first & 0xF, unmask(data, start, end, mask), found)
+                self._control(first & 0xF, unmask(view, start, end, mask), found)
                 at = end
                 continue
             self._begin(first, size)
             self._mask = mask
             at = start
+            if COMPILED and first == BINARY_HEAD and size <= PART_LEAST * (stop - at):
+                self._whole = unwritten(size)  # type: ignore[name-defined]  # noqa: F821  # see the .pxd of `mask`
             if size == 0:
                 self._piece(b"", found)
                 room -= 1 if self._opcode == 0 else 0
         if self.state != CLOSED and at < stop:
-            self._kept = data[at:]
+            self._kept = view[at:stop]
 
     def unread(self) -> bool:
         """Whether `receive` may find something in what was kept."""
@@ -214,14 +234,22 @@ class Codec:
         self._last = bool(first & frames.FIN)
         self._left = size
 
-    def _payload(self, data: bytes, at: int, stop: int, found: list[Event]) -> int:
+    def _payload(self, view: Any, at: int, stop: int, found: list[Event]) -> int:
         """More of the payload of the frame that is under way; where it ends."""
         end = min(stop, at + self._left)
-        piece = unmask(data, at, end, self._mask)
+        whole = self._whole
+        if whole is None:
+            piece = unmask(view, at, end, self._mask)
+        else:
+            piece = whole
+            unmask_into(whole, len(whole) - self._left, view, at, end, self._mask)
         self._left -= end - at
         if self._left:
             self._mask = turned(self._mask, end - at)
-        self._piece(piece, found)
+        else:
+            self._whole = None
+        if whole is None or not self._left:
+            self._piece(piece, found)
         return end
 
     def _piece(self, piece: bytes, found: list[Event]) -> None:
@@ -270,14 +298,15 @@ class Codec:
     def take(self) -> list[bytes]:
         """The bytes to write, in pieces, which are the caller's from now on."""
         out = self._out
-        self._out = []
+        self._out = _NOTHING
         self.queued = 0
-        return out
+        return out if out is not _NOTHING else []
 
     def send(self, message: str | bytes) -> int:
         """Queue a message; the size of its payload."""
         if isinstance(message, str):
-            payload = message.encode()
+            text_ = message
+            payload = text_.encode("utf-8")  # said, and of a str: Cython calls no method for it then
             first = TEXT_HEAD
         else:
             payload = message
@@ -302,6 +331,7 @@ class Codec:
             self.state = OURS
             self._pieces = []
             self._joined = []
+            self._whole = None
 
     def fail(self, fault: FrameFault) -> None:
         """Queue the close that a fault deserves. Nothing more is read."""
@@ -312,15 +342,16 @@ class Codec:
     def _write(self, first: int, payload: bytes) -> None:
         if self.state != OPEN:
             return  # RFC 6455 §5.5.1: nothing follows a close
-        out = self._out
         size = len(payload)
-        head = frames.head(first, size)
-        if size < JOINED_MOST:
-            out.append(head + payload)
+        head = frames.frame(first, payload) if size < JOINED_MOST else frames.head(first, size)
+        self.queued += len(head)
+        if self._out is _NOTHING:
+            self._out = [head]
         else:
-            out.append(head)
-            out.append(payload)
-        self.queued += len(head) + size
+            self._out.append(head)
+        if size >= JOINED_MOST:
+            self._out.append(payload)
+            self.queued += size
 
 
 def text(payload: bytes) -> str:
@@ -344,9 +375,9 @@ def more_text(decoder: Any, piece: bytes, ended: bool) -> str:
     return made
 
 
-def large(data: bytes, at: int) -> int:
+def large(view: bytes, at: int) -> int:
     """The size in eight bytes; RFC 6455 §5.2: no larger than 63 bits, and in its shortest form."""
-    size = int.from_bytes(data[at : at + 8], "big")
+    size = int.from_bytes(view[at : at + 8], "big")
     if size >> 63:
         raise FrameFault("a frame has an impossible size")
     if size <= frames.SIZE_16:

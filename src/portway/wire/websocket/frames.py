@@ -26,6 +26,8 @@ SHORT = {first: tuple(bytes((first, size)) for size in range(126)) for first in 
 SHORT_TEXT = SHORT[FIN | TEXT]
 SHORT_BINARY = SHORT[FIN | BINARY]
 
+COMPILED = not __file__.endswith(".py")
+
 
 def head(first: int, size: int) -> bytes:
     """The head of a frame that begins with the byte `first` and has so many bytes of payload."""
@@ -38,3 +40,11 @@ def head(first: int, size: int) -> bytes:
     if size <= SIZE_16:
         return bytes((first, 126, size >> 8, size & 0xFF))
     return bytes((first, 127)) + size.to_bytes(8, "big")
+
+
+def frame(first: int, payload: bytes) -> bytes:
+    """The whole of a frame that is not large."""
+    before = head(first, len(payload))
+    if COMPILED:
+        return joined(before, payload)  # type: ignore[name-defined, no-any-return]  # noqa: F821  # see the .pxd
+    return before + payload

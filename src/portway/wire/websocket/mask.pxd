@@ -1,16 +1,28 @@
 cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
 
 cdef bint COMPILED
 
-cpdef bytes unmask(bytes data, Py_ssize_t start, Py_ssize_t stop, unsigned int mask)
+
+cdef inline bytes unwritten(Py_ssize_t size):
+    """A new object, of which nobody else knows yet: it may be written to."""
+    return PyBytes_FromStringAndSize(NULL, size)
+
+
+cpdef bytes unmask(const unsigned char *data, Py_ssize_t start, Py_ssize_t stop, unsigned int mask)
 
 @cython.locals(shift=int)
 cpdef unsigned int turned(unsigned int mask, Py_ssize_t size) except? 1
 
+@cython.locals(made=bytes)
+cpdef bytes unmask_by_loop(const unsigned char *data, Py_ssize_t start, Py_ssize_t stop, unsigned int mask)
+
 @cython.locals(
-    view="const unsigned char *", out="unsigned char *", made=bytes, at=Py_ssize_t, size=Py_ssize_t, whole=Py_ssize_t,
+    out="unsigned char *", at=Py_ssize_t, end=Py_ssize_t, whole=Py_ssize_t,
     k0="unsigned char", k1="unsigned char", k2="unsigned char", k3="unsigned char",
 )
-cpdef bytes unmask_by_loop(bytes data, Py_ssize_t start, Py_ssize_t stop, unsigned int mask)
+cpdef object unmask_into(
+    bytes made, Py_ssize_t after, const unsigned char *data, Py_ssize_t start, Py_ssize_t stop, unsigned int mask
+)
 
 cpdef bytes unmask_by_number(bytes data, Py_ssize_t start, Py_ssize_t stop, unsigned int mask)

@@ -22,43 +22,47 @@ def turned(mask: int, size: int) -> int:
 
 
 def unmask_by_loop(data: bytes, start: int, stop: int, mask: int) -> bytes:
-    view = data
-    size = stop - start
-    if size < 2:  # CPython has each of these bytes objects once, for all
-        return bytes((view[start] ^ (mask & 0xFF),)) if size else b""
+    made: bytes = unwritten(stop - start)  # type: ignore[name-defined]  # noqa: F821  # see the .pxd
+    unmask_into(made, 0, data, start, stop, mask)
+    return made
+
+
+def unmask_into(made: bytes, after: int, data: bytes, start: int, stop: int, mask: int) -> None:
+    """Write what lies under the mask into an object that is `unwritten`, behind its first so many bytes."""
+    out = made
+    end = after + stop - start
     k0 = mask & 0xFF
     k1 = (mask >> 8) & 0xFF
     k2 = (mask >> 16) & 0xFF
     k3 = mask >> 24
-    # A new object, of which nobody else knows yet: it may be written to.
-    made = view[start:stop]
-    out = made
-    at = 0
-    whole = size & ~15
-    # Sixteen statements, because C compilers make a single one of them: 30 GB/s, where a loop over bytes with
+    at = after
+    whole = end - 15
+    # Sixteen statements, because C compilers make vectors of them: 30 GB/s, where a loop over bytes with
     # `mask >> 8 * (at & 3)` does 1.
     while at < whole:
-        out[at] ^= k0  # type: ignore[index]
-        out[at + 1] ^= k1  # type: ignore[index]
-        out[at + 2] ^= k2  # type: ignore[index]
-        out[at + 3] ^= k3  # type: ignore[index]
-        out[at + 4] ^= k0  # type: ignore[index]
-        out[at + 5] ^= k1  # type: ignore[index]
-        out[at + 6] ^= k2  # type: ignore[index]
-        out[at + 7] ^= k3  # type: ignore[index]
-        out[at + 8] ^= k0  # type: ignore[index]
-        out[at + 9] ^= k1  # type: ignore[index]
-        out[at + 10] ^= k2  # type: ignore[index]
-        out[at + 11] ^= k3  # type: ignore[index]
-        out[at + 12] ^= k0  # type: ignore[index]
-        out[at + 13] ^= k1  # type: ignore[index]
-        out[at + 14] ^= k2  # type: ignore[index]
-        out[at + 15] ^= k3  # type: ignore[index]
+        out[at] = data[start] ^ k0  # type: ignore[index]
+        out[at + 1] = data[start + 1] ^ k1  # type: ignore[index]
+        out[at + 2] = data[start + 2] ^ k2  # type: ignore[index]
+        out[at + 3] = data[start + 3] ^ k3  # type: ignore[index]
+        out[at + 4] = data[start + 4] ^ k0  # type: ignore[index]
+        out[at + 5] = data[start + 5] ^ k1  # type: ignore[index]
+        out[at + 6] = data[start + 6] ^ k2  # type: ignore[index]
+        out[at + 7] = data[start + 7] ^ k3  # type: ignore[index]
+        out[at + 8] = data[start + 8] ^ k0  # type: ignore[index]
+        out[at + 9] = data[start + 9] ^ k1  # type: ignore[index]
+        out[at + 10] = data[start + 10] ^ k2  # type: ignore[index]
+        out[at + 11] = data[start + 11] ^ k3  # type: ignore[index]
+        out[at + 12] = data[start + 12] ^ k0  # type: ignore[index]
+        out[at + 13] = data[start + 13] ^ k1  # type: ignore[index]
+        out[at + 14] = data[start + 14] ^ k2  # type: ignore[index]
+        out[at + 15] = data[start + 15] ^ k3  # type: ignore[index]
         at += 16
-    while at < size:
-        out[at] ^= (mask >> (8 * (at & 3))) & 0xFF  # type: ignore[index]
+        start += 16
+    while at < end:
+        out[at] = data[start] ^ (mask & 0xFF)  # type: ignore[index]
+        mask = mask >> 8 | (mask & 0xFF) << 24
         at += 1
-    return made
+        start += 1
 
 
 def unmask_by_number(data: bytes, start: int, stop: int, mask: int) -> bytes:
