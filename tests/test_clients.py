@@ -1,5 +1,6 @@
 """The clients that people have at hand over HTTP/2, as Debian packages them: curl, nghttp and h2load."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import httpx
 import pytest
 
 from portway.testing import Served, serve
@@ -137,3 +140,34 @@ def test_h2load_gets_all_it_asks_for(served: Served, tls: bool, path: str, count
     said = run(*words).stdout.decode()
     assert f"{count} done, {count} succeeded, 0 failed, 0 errored, 0 timeout" in said, said
     assert f"status codes: {count} 2xx" in said
+
+
+@LOOPS
+@pytest.mark.parametrize("tls", [True], ids=["TLS"])
+def test_httpx_and_aiohttp_share_a_port(served: Served, authority: Any, tls: bool) -> None:
+    """The one speaks HTTP/2, the other HTTP/1.1."""
+    url = f"https://localhost:{served.port}"
+
+    async def two(client: httpx.AsyncClient, number: int) -> None:
+        answer = await client.post(f"/{number}", content=b"x" * number)
+        assert (answer.http_version, answer.json()["path"], answer.json()["version"]) == ("HTTP/2", f"/{number}", "2")
+
+    async def one(session: aiohttp.ClientSession, number: int) -> None:
+        async with session.post(f"/{number}", data=b"x" * number) as answer:
+            found = await answer.json(content_type=None)
+            assert (found["path"], found["version"]) == (f"/{number}", "1.1")
+
+    async def main() -> None:
+        context = authority.context()
+        connector = aiohttp.TCPConnector(ssl=authority.context())
+        async with (
+            httpx.AsyncClient(http2=True, verify=context, base_url=url) as client,
+            aiohttp.ClientSession(url, connector=connector) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            for number in range(0, 50_000, 1000):
+                group.create_task(two(client, number))
+                group.create_task(one(session, number))
+        await asyncio.sleep(0)  # aiohttp closes its connections in the loop's next turn
+
+    asyncio.run(main())

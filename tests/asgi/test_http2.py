@@ -450,6 +450,34 @@ def test_each_early_hint_is_a_103_which_does_not_wait(http2: Any, loop: str) -> 
 
 
 @LOOPS
+@pytest.mark.parametrize("interim", ["hint", "continue"])
+def test_an_interim_response_is_on_the_wire_when_send_returns(  # ASGI 32, 55
+    http2: Any, loop: str, interim: str
+) -> None:
+    seen = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0)  # the bytes that brought the request have been looked at
+        if interim == "hint":
+            await send({"type": HINT, "links": [b"</a>"]})
+        else:
+            receiving = asyncio.ensure_future(receive())
+            await asyncio.sleep(0)
+        assert seen.wait(10)  # and the loop does nothing else meanwhile
+        if interim == "continue":
+            await receiving
+        await hello(scope, receive, send)
+
+    with http2(app, loop=loop) as client:
+        expect = [("expect", "100-continue")] if interim == "continue" else []
+        stream = client.begin("/", *expect, method="POST", end=False)
+        client.until(lambda: client.answers[stream].interim)
+        seen.set()
+        client.content(stream, b"", True)
+        assert client.answer(stream).status == 200
+
+
+@LOOPS
 def test_a_busy_server_answers_503_on_the_stream(http2: Any, loop: str) -> None:
     go = threading.Event()
 

@@ -142,17 +142,21 @@ def test_who_does_not_end_the_stream_of_a_closed_websocket_is_reset_without_a_wo
     assert caplog.records == []
 
 
-def test_a_websocket_that_is_accepted_while_the_server_stops_is_closed(play2: Play) -> None:
+@pytest.mark.parametrize("crossing", [False, True])
+def test_one_that_is_accepted_while_the_server_stops_is_closed(play2: Play, crossing: bool) -> None:
     app = App("accept later")
 
     async def scene(stage: Any) -> None:
         await stage.exchange()
-        answer = stage.talk.answers[stage.talk.connect()]
+        stream = stage.talk.connect()
         await stage.exchange()
         stage.link.drain()
+        if crossing:
+            stream = stage.talk.connect()  # sent before our GOAWAY came
+            await stage.feed(stage.talk.out())
         app.go.set()
-        await stage.turns()
         await stage.hear()
+        answer = stage.talk.answers[stream]
         assert (answer.status, answer.body) == (200, b"\x88\x02\x03\xf4")
 
     play2(app, scene)

@@ -254,7 +254,8 @@ class Http2Link(Requests):
         self._poured += size
         if end:
             self._cycles.pop(stream, None)
-            self._tunnels.pop(stream, None)  # if it was denied
+            if self._tunnels:
+                self._tunnels.pop(stream, None)  # it was denied
             self._gather()
             return True
         if not self._corked or self._poured > flow.JOIN_MOST:
