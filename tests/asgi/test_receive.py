@@ -7,14 +7,17 @@ import random
 import select
 import sys
 import threading
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 import pytest
 
+from portway.asgi.mailbox import Mailbox
 from portway.testing import Raw, Response, serve
 from portway.types import Message, Receive, Scope, Send
+from portway.wire.port import Port
 
 Ask = Callable[..., Response]
 
@@ -514,3 +517,18 @@ def test_pipelined_requests_wait_where_the_first_is_not_answered() -> None:  # A
         raw.socket.settimeout(10)
         for _ in range(sent // len(request)):
             assert raw.response().body == b"ok"
+
+
+def test_content_in_crumbs_is_kept_in_few_pieces() -> None:
+    loop = asyncio.new_event_loop()
+    try:
+        mailbox = Mailbox(loop, Port(), 1, False)
+        tracemalloc.start()
+        for number in range(50_000):
+            mailbox.put(bytes((number & 0xFF, 1)), False)
+        held = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert mailbox.result()["body"] == b"".join(bytes((number & 0xFF, 1)) for number in range(50_000))
+        assert held < 250_000  # for 100,000 bytes
+    finally:
+        loop.close()
