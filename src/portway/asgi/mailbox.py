@@ -8,7 +8,6 @@ from typing import Any
 from portway.asgi import ready
 from portway.wire.port import Port
 
-
 # So many pieces are kept apart.
 PIECES_MOST = 1024
 
