@@ -306,7 +306,8 @@ def test_who_asks_and_asks_and_reads_nothing_is_not_heard_any_more(portway_comma
         assert not attacker.whole
         assert "refused" not in command.err._text
         _, most = memory(command.process.pid)
-        assert most - before < 12 * MIB
+        # A turn answers 200 requests, of 6 kB here; without an end to it, there would be 100 MB a second.
+        assert most - before < 30 * MIB
 
 
 @LOOPS
