@@ -293,6 +293,30 @@ def test_who_may_not_send_is_not_late(play2: Play) -> None:
     play2(App(), scene, body=30)
 
 
+@pytest.mark.parametrize("how", ["a header block", "a full transport"])
+def test_nothing_puts_off_the_end_of_a_stream_on_which_nothing_comes(play2: Play, how: str) -> None:
+    async def scene(stage: Any) -> None:
+        await ask(stage, method="POST", end=False)
+        (cycle,) = stage.counts.running
+        for turn in range(8):
+            stage.hand.pass_by(9)
+            stream = (3 + 2 * turn).to_bytes(4, "big")
+            if how == "a header block":
+                await stage.feed(b"\0\0\1\1\0" + stream + b"\x82")
+            else:
+                stage.link.pause_writing()
+            stage.hand.pass_by(9)
+            if how == "a header block":
+                await stage.feed(b"\0\0\5\x09\4" + stream + b"\x86\x84\x01\x01a")
+            else:
+                stage.link.resume_writing()
+        stage.hand.pass_by(1)
+        await stage.turns()
+        assert (cycle.status, cycle.ended) == (408, True)
+
+    play2(echo, scene, head=10, body=30, write=20)
+
+
 def test_who_never_ends_a_request_that_was_answered_is_reset_without_a_word(
     play2: Play, caplog: pytest.LogCaptureFixture
 ) -> None:

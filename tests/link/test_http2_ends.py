@@ -254,3 +254,22 @@ def test_after_a_goaway_of_the_client_its_requests_are_finished(dial: Any, loop:
         assert client.answer(stream).body == b"/wait"
         while client.look():
             pass
+
+
+def test_what_is_still_to_be_read_of_a_client_that_said_goodbye_and_left_is_answered(play2: Any) -> None:
+    """More pieces than are looked at in a turn, of a request whose response does not wait for them."""
+    app = App()
+
+    async def scene(stage: Any) -> None:
+        await stage.exchange()
+        goodbye = b"\0\0\x08\x07\0\0\0\0\0" + bytes(8)
+        stage.talk.begin("/plain", method="POST", end=False)
+        upload = stage.talk.out() + b"\0\0\1\0\0\0\0\0\1x" * 198 + b"\0\0\1\0\1\0\0\0\1x"
+        late = stage.talk.begin("/plain")
+        stage.link.data_received(goodbye + upload + stage.talk.out())
+        assert stage.transport.state == "open"
+        assert not stage.link.eof_received()
+        await stage.hear()
+        assert stage.talk.answers[late].body == b"/plain"
+
+    play2(app, scene)

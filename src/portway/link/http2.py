@@ -109,7 +109,7 @@ class Http2Link(Requests):
 
     def eof_received(self) -> bool:
         """The peer will send nothing more; it may still read what it asked for."""
-        while self._codec.unread() and not self._codec.closing:
+        while self._codec.unread() and not self._lingering and self._transport is not None:
             self.data_received(b"")
         self._left = True
         self._codec.eof()
@@ -130,6 +130,7 @@ class Http2Link(Requests):
     def resume_writing(self) -> None:
         self._full = False
         self._codec.blocked = False
+        self._deadline = 0  # it was for writing
         self._write_all()
         if not self._full:
             held_up = self._held_up
@@ -322,7 +323,7 @@ class Http2Link(Requests):
         if codec.closing:
             self._close(False)
             return
-        if codec.leaving and not codec.streams:
+        if codec.leaving and not codec.streams and not codec.unread():
             self._close(False)  # requests may be on their way that our GOAWAY has crossed
             return
         if codec.unread() or (self._full and codec.backlog() > BACKLOG_MOST):
@@ -374,6 +375,7 @@ class Http2Link(Requests):
             self._waiting = waits.FOR_PONG
             return
         if what == waits.FOR_REQUEST:
+            self._stall_at = self._silence_at = 0
             self._arm(deadlines.idle)
         elif what != self._waiting or not self._deadline:
             # What comes meanwhile moves none of these.
@@ -383,9 +385,12 @@ class Http2Link(Requests):
                 self._arm(deadlines.linger)
             else:
                 now = self._clock.now
+                # One that is over already holds: else who begins a header block, or fills the transport, just when it
+                # comes would put it off for ever.
                 self._stall_at = renewed(self._stall_at, now, deadlines.write)
                 self._silence_at = renewed(self._silence_at, now, deadlines.body)
-                self._arm(max(0, sooner(self._stall_at, self._silence_at) - now))
+                first = sooner(self._stall_at, self._silence_at)
+                self._arm(max(1, first - now) if first else 0)
         self._waiting = what
 
     def _expire(self) -> None:
@@ -413,9 +418,11 @@ class Http2Link(Requests):
         """Give up the streams on which the peer does nothing, neither reads nor writes."""
         now = self._clock.now
         if 0 < self._stall_at <= now:
+            self._stall_at = 0
             for number in self._codec.stalled():
                 self.give_up(number, "the client opened no window for its response in time")
         if 0 < self._silence_at <= now:
+            self._silence_at = 0
             for number in self._codec.silent():
                 self._hush(number)
         self._write_all()
@@ -464,8 +471,8 @@ class Http2Link(Requests):
 
 
 def renewed(at: int, now: int, span: int) -> int:
-    """The next tick to look at something every so often: the one that is to come, or a new one; 0 is never."""
-    return at if at > now or not span else now + span
+    """The next tick to look at something every so often: the one that is set, or a new one; 0 is never."""
+    return at if at or not span else now + span
 
 
 def sooner(one: int, other: int) -> int:
