@@ -117,8 +117,7 @@ class Http2Link(Requests):
             tunnel.leave()
         for cycle in list(self._cycles.values()):
             cycle.leave()
-            if self._shared.cancel_on_disconnect and cycle.task is not None:
-                cycle.task.cancel()
+            self._call_off(cycle)
         self._write_all()
         self._settle()
         return bool(self._codec.streams) and not self._lingering
@@ -172,9 +171,7 @@ class Http2Link(Requests):
             self._tunnels.pop(number, None)
             tunnel.gone()
         if cycle is not None:
-            cycle.gone()
-            if self._shared.cancel_on_disconnect and cycle.task is not None:
-                cycle.task.cancel()
+            self._lose(cycle)
 
     def _begin(self, head: events.Head) -> None:
         cycle = self._cycle_of(head)
@@ -352,9 +349,7 @@ class Http2Link(Requests):
         for tunnel in tunnels.values():
             tunnel.gone()
         for cycle in cycles.values():
-            cycle.gone()
-            if self._shared.cancel_on_disconnect and cycle.task is not None:
-                cycle.task.cancel()
+            self._lose(cycle)
 
     # --- time ---
 
@@ -443,8 +438,7 @@ class Http2Link(Requests):
             cycle.refused(fault.status)
         else:
             cycle.gone()
-        if self._shared.cancel_on_disconnect and cycle.task is not None:
-            cycle.task.cancel()
+        self._call_off(cycle)
 
     # --- the server's calls ---
 

@@ -27,5 +27,8 @@ cdef class Requests(Flow):
     @cython.locals(shared=Shared, counts=Counts)
     cdef object _start(self, Cycle cycle)
 
+    cdef object _lose(self, object cycle)
+    cdef object _call_off(self, object cycle)
+
     @cython.locals(shared=Shared, counts=Counts, head=Head)
     cdef WebSocket _socket_of(self, Cycle cycle, Port port, object agree)

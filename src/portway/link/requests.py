@@ -67,6 +67,16 @@ class Requests(Flow):
             counts.on_request(counts.requests)
         shared.starter.start(app, self._asked, cycle)
 
+    def _lose(self, cycle: Cycle | WebSocket) -> None:
+        """Its client has gone."""
+        cycle.gone()
+        self._call_off(cycle)
+
+    def _call_off(self, cycle: Cycle | WebSocket) -> None:
+        """Cancel the application's Task, if that is wanted of a client that goes."""
+        if self._shared.cancel_on_disconnect and cycle.task is not None:
+            cycle.task.cancel()
+
     def _socket_of(
         self, cycle: Cycle, port: Port, agree: Callable[[Head, Collection[str], bool], Handshake]
     ) -> WebSocket | None:  # fmt: skip

@@ -151,8 +151,7 @@ class Link(Requests):
             cycle.leave()
             if self._socket is not None:
                 self._socket.leave()
-        if self._shared.cancel_on_disconnect and cycle.task is not None:
-            cycle.task.cancel()
+        self._call_off(cycle)
         return not truncated
 
     def resume_writing(self) -> None:
@@ -175,15 +174,11 @@ class Link(Requests):
         socket = self._socket
         self._socket = self._tunnel = None
         if socket is not None:
-            socket.gone()
-            if shared.cancel_on_disconnect and socket.task is not None:
-                socket.task.cancel()
+            self._lose(socket)
         cycle = self._cycle
         self._cycle = None
         if cycle is not None:
-            cycle.gone()
-            if shared.cancel_on_disconnect and cycle.task is not None:
-                cycle.task.cancel()
+            self._lose(cycle)
 
     # --- events of the codec ---
 
