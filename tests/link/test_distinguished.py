@@ -10,6 +10,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portway.link.credentials import _name_in
 from portway.link.distinguished import _dotted, subject_of
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -88,3 +89,11 @@ def test_numbers_of_attributes() -> None:
 def test_what_is_no_certificate_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="no certificate"):
         subject_of(data)
+
+
+def test_what_an_authority_should_not_have_signed_is_no_name_and_costs_nothing() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        _dotted(b"\xff" * 90_000 + b"\1")
+    made = certificate(name((NameOID.COMMON_NAME, "a")))
+    assert _name_in(made) == "CN=a"
+    assert _name_in(made.replace(b"\x06\x03\x55\x04\x03", b"\x06\x00\x05\x01\x03")) is None

@@ -222,6 +222,19 @@ def test_a_socket_that_is_reset_or_cut_is_lost(
 
 
 @LOOPS
+@pytest.mark.parametrize("half", [b"\x82", b"\x82\x85\0\0", b"\x82\x85\0\0\0\0abc"])
+def test_one_that_ends_amid_a_frame_is_lost(app: Any, dial: Any, loop: str, half: bytes) -> None:
+    with serve(app, lifespan="off", loop=loop, ws_ping_interval=0) as served, dial(served) as client:
+        socket = Socket(client)
+        socket.say("whole")
+        assert socket.hear() == "whole"
+        client.content(socket.stream, half, True)
+        assert app.ended.wait(10)
+        assert client.answer(socket.stream).ended
+    assert app.ends == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+
+
+@LOOPS
 def test_one_that_raises_closes_with_1011(http2: Any, log: Any, loop: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

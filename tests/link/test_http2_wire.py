@@ -64,6 +64,18 @@ def test_all_of_it_may_come_at_once(dial: Any) -> None:
             assert client.answer(stream).body == b"2 http /%d 0" % number
 
 
+def test_what_an_application_raises_then_does_not_come_of_the_preface(
+    dial: Any, caplog: pytest.LogCaptureFixture
+) -> None:  # fmt: skip
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError
+
+    with serve(app, lifespan="off") as served, dial(served, greet=False) as client:
+        assert client.ask().status == 500
+    ((_, error, _),) = [record.exc_info for record in caplog.records if record.exc_info]
+    assert error.__context__ is None
+
+
 def test_a_preface_in_the_place_of_a_second_request_is_none() -> None:
     with serve(App(), lifespan="off") as served, Raw(served.host, served.port) as raw:
         assert raw.ask(GET).body == b"1.1 http / 0"

@@ -479,6 +479,15 @@ def test_a_handshake_that_is_under_way_does_not_hold_up_the_end(
             assert (silent.rest(), halfway.rest()) == (b"", b"")
 
 
+def test_nor_does_one_that_was_accepted_and_not_begun(play: Play, localhost: dict[str, str]) -> None:
+    async def scene(stage: Any) -> None:
+        stage.counts.draining = True
+        stage.link.connection_made(stage.transport)  # as the loop does in the turn after the stop
+        assert stage.transport.state == "aborted"
+
+    play(App(), scene, tls=server_side(localhost))
+
+
 @LOOPS
 def test_a_request_under_way_is_answered_before_the_end(
     app: App, localhost: dict[str, str], sealed: Any, loop: str

@@ -123,6 +123,23 @@ def test_letter_case_and_a_last_dot_make_no_difference(authority: Any, asked: st
     assert asking.context is found._entries[1].context
 
 
+def test_where_there_is_one_certificate_no_name_is_a_fault(
+    authority: Any, localhost: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", told.append)
+    theirs, ours = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = authority.context().wrap_bio(ssl.MemoryBIO(), theirs, server_hostname="a.example")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    incoming = ssl.MemoryBIO()
+    incoming.write(theirs.read().replace(b"a.example", b"\xff.example"))
+    context = Certificates([pair_of(localhost)], Demands()).context
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, ours, server_side=True).do_handshake()
+    assert told == []
+
+
 def test_without_other_names_the_common_name_counts() -> None:
     subject = ((("countryName", "SE"),), (("commonName", "Old.test"),))
     assert certs.names_in({"subject": subject}) == {"old.test"}

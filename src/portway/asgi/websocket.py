@@ -177,8 +177,9 @@ class WebSocket(Arrivals):
         return self.state == OPEN and self._codec.unread() and not self._may_read()
 
     def behind(self) -> bool:
-        """Whether something has come that is still to be read."""
-        return self.state == OPEN and self._codec.unread()
+        """Whether something has come that is still to be read. What is left when all was read is half a frame."""
+        waits_for_room = self._next < len(self._queue) or self._refills > REFILLS_MOST
+        return self.state == OPEN and waits_for_room and self._codec.unread()
 
     def waiting(self) -> int:
         """Which of the waits in `wire.waits` it is in."""

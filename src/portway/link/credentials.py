@@ -26,7 +26,7 @@ def tls_extension(tls: ssl.SSLObject) -> dict[str, Any]:
     return {
         "server_cert": getattr(tls.context, "certificate", None),
         "client_cert_chain": [] if leaf is None else [ssl.DER_cert_to_PEM_cert(each) for each in _chain(tls, leaf)],
-        "client_cert_name": None if leaf is None else subject_of(leaf),
+        "client_cert_name": None if leaf is None else _name_in(leaf),
         "client_cert_error": None,
         "tls_version": VERSIONS.get(tls.version() or ""),
         "cipher_suite": _suite(tls),
@@ -39,6 +39,14 @@ def _chain(tls: ssl.SSLObject, leaf: bytes) -> list[bytes]:
         return tls.get_unverified_chain() or [leaf]
     found = tls._sslobj.get_unverified_chain() or []  # type: ignore[attr-defined]
     return [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in found] or [leaf]
+
+
+def _name_in(leaf: bytes) -> str | None:
+    """None where an authority has signed what cannot be written as a name."""
+    try:
+        return subject_of(leaf)
+    except ValueError:
+        return None
 
 
 def _suite(tls: ssl.SSLObject) -> int | None:

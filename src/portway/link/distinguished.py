@@ -25,6 +25,9 @@ SHORT = {
     "2.5.4.5": "serialNumber",
 }
 
+# Of an object identifier, in bytes. Those that exist have 20, and to write a long one takes long.
+NUMBER_MOST = 100
+
 # X.690 §8: tags, and the encodings of the strings that a name may hold.
 EXPLICIT_0 = 0xA0
 ENCODINGS = {
@@ -40,7 +43,7 @@ ENCODINGS = {
 
 
 def subject_of(certificate: bytes) -> str:
-    """The subject of a certificate in DER; ValueError if it is none."""
+    """The subject of a certificate in DER; ValueError if it is none, or if its name is a monster."""
     try:
         outer = next(_elements(certificate))[1]
         fields = list(_elements(next(_elements(outer))[1]))
@@ -76,6 +79,8 @@ def _escaped(text: str) -> str:
 
 def _dotted(number: bytes) -> str:
     """X.690 §8.19: the object identifier."""
+    if len(number) > NUMBER_MOST:
+        raise ValueError("an object identifier in a name is far too long")
     arcs: list[int] = []
     arc = 0
     for byte in number:

@@ -101,6 +101,7 @@ class Link(Requests):
         self._later = False
         answered = False
         queued = 0
+        turning: Preface | None = None
         try:
             self._take_in(self._codec.receive(data))
             while self._answered:
@@ -118,10 +119,11 @@ class Link(Requests):
                     break
                 self._take_in(self._codec.receive(b""))
         except Preface as preface:
-            if self._turn_to_http2(preface):
-                return
+            turning = preface
         except ProtocolFault as fault:
             self._refuse(fault)
+        if turning is not None and self._turn_to_http2(turning):
+            return  # not from within the `except`: what applications raise would be told as if it came of this
         self._corked = False
         if not answered or self._cycle is not None or queued > outbox.LARGEST or not self._shared.outbox.takes(self):
             self._flush()

@@ -96,6 +96,8 @@ class Filter(Deadline):
         self.peer = address_of(transport.get_extra_info("peername"))
         shared.counts.links.add(self)
         self._arm(shared.deadlines.handshake)
+        if shared.counts.draining:
+            self.drain()
 
     def get_buffer(self, hint: int) -> memoryview:
         return self._shared.sealed

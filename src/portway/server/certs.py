@@ -59,7 +59,9 @@ class Certificates:
         """Raises SettingsError for files that cannot be used."""
         self._alpn = list(demands.alpn)
         self._factory = factory
-        self._entries = [Entry(pair, demands, self._choose) for pair in pairs]
+        # Where there is no choice OpenSSL does not ask: Python writes a traceback for each name that is no ASCII.
+        choose = self._choose if len(pairs) > 1 else None
+        self._entries = [Entry(pair, demands, choose) for pair in pairs]
         self._handle: asyncio.TimerHandle | None = None
         self.context = self._begin()
 
@@ -102,7 +104,7 @@ class Certificates:
 
     def _choose(self, tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         """OpenSSL's question, amid a handshake (RFC 6066 §3): whose certificate? The first one's, if nobody's."""
-        if name is None or len(self._entries) == 1:
+        if name is None:
             return
         wanted = name.lower().rstrip(".")
         for sought in (wanted, "*." + wanted.partition(".")[2]):  # RFC 9525 §6.3: a star is one label
@@ -116,7 +118,7 @@ class Certificates:
 class Entry:
     """One pair of files, and what was made of them last."""
 
-    def __init__(self, pair: Pair, demands: Demands, choose: Callable[..., None]) -> None:
+    def __init__(self, pair: Pair, demands: Demands, choose: Callable[..., None] | None) -> None:
         self._pair = pair
         self._demands = demands
         self._choose = choose
