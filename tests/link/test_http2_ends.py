@@ -268,8 +268,9 @@ def test_what_is_still_to_be_read_of_a_client_that_said_goodbye_and_left_is_answ
         late = stage.talk.begin("/plain")
         stage.link.data_received(goodbye + upload + stage.talk.out())
         assert stage.transport.state == "open"
-        assert not stage.link.eof_received()
+        stage.link.eof_received()
         await stage.hear()
         assert stage.talk.answers[late].body == b"/plain"
+        assert stage.transport.state == "closed"
 
     play2(app, scene)

@@ -446,7 +446,7 @@ class Link(Requests):
             self._give_up("no answer came to a ping")
         elif self._waiting == waits.FOR_CLOSE:
             self._transport.abort()
-        elif self._waiting == waits.FOR_US:
+        elif self._waiting == waits.FOR_US and not transport.is_closing():
             self._look()
         elif unwritten or self._waiting == waits.FOR_END or self._waiting == waits.FOR_REQUEST:
             self._abort_or_close(unwritten)
