@@ -16,6 +16,7 @@ import pytest
 
 from portway.link.clock import Clock
 from portway.link.refusals import Refusals
+from portway.link.tls import together
 from portway.testing import Raw, Served, serve
 from portway.types import Receive, Scope, Send
 from portway.wire.http1.encode import Preamble
@@ -500,3 +501,25 @@ def test_a_request_under_way_is_answered_before_the_end(
         app.go.set()
         assert b"connection: close\r\n" in client.until(b"\r\n\r\n0")
         assert client.ended() == b""
+
+
+# --- records ---
+
+
+@pytest.mark.parametrize(
+    ("parts", "sizes"),
+    [
+        ([], []),
+        ([1], [1]),
+        ([40, 10240, 40, 10240], [10320, 10240]),
+        ([16384, 1], [16384, 1]),
+        ([16383, 1, 1], [16384, 1]),
+        ([9, 20000, 9, 9], [9, 20000, 18]),
+        ([20000, 20000], [20000, 20000]),
+    ],
+)
+def test_small_neighbours_share_a_record(parts: list[int], sizes: list[int]) -> None:
+    data = [bytes([number + 1]) * size for number, size in enumerate(parts)]
+    made = together(data)
+    assert [len(each) for each in made] == sizes
+    assert b"".join(made) == b"".join(data)

@@ -66,3 +66,6 @@ cdef class Filter(Deadline):
 
     cdef object _send(self, list sealed)
     cdef object _say_goodbye(self)
+
+@cython.locals(joined=list, few=list, size=Py_ssize_t, part=bytes)
+cpdef list together(list parts)

@@ -274,7 +274,7 @@ class Filter(Deadline):
 
     def writelines(self, parts: list[bytes]) -> None:
         if self.state == OPEN:
-            self._seal(parts)
+            self._seal(together(parts))
 
     def write_eof(self) -> None:
         self._say_goodbye()
@@ -368,6 +368,28 @@ class Filter(Deadline):
             except ssl.SSLError:
                 pass
             self._push()
+
+
+def together(parts: list[bytes]) -> list[bytes]:
+    """The parts, of which small neighbours are joined as long as they fit into a record: a record of its own costs
+    8,000 instructions, and the head of a frame is a part, too.
+    """
+    joined: list[bytes] = []
+    few: list[bytes] = []
+    size = 0
+    for part in parts:
+        if few and size + len(part) > RECORD_MOST:
+            joined.append(b"".join(few))
+            few = []
+            size = 0
+        if len(part) > RECORD_MOST:
+            joined.append(part)
+        else:
+            few.append(part)
+            size += len(part)
+    if few:
+        joined.append(b"".join(few))
+    return joined
 
 
 def reason(error: ssl.SSLError) -> str:
