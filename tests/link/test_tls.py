@@ -412,7 +412,8 @@ def test_a_broken_record_ends_the_connection(served: Served, sealed: Any, caplog
     caplog.set_level("INFO", "portway")
     with sealed(served) as client:
         client.shake().tls.write(GET)
-        client.socket.sendall(client.out.read()[:-1] + b"?")
+        record = client.out.read()
+        client.socket.sendall(record[:-1] + bytes([record[-1] ^ 1]))
         with pytest.raises(ssl.SSLError, match=r"(?i)bad.record.mac"):
             client.read()
         assert client.socket.recv(1) == b""
