@@ -30,7 +30,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*?)(?: *\{ *#([\w-]+) *\})?$", re.MULTILINE)
 
 # What is raised for what a peer did wrong.
-FAULTS = ("ProtocolFault", "HandshakeFault", "FrameFault")
+FAULTS = ("ProtocolFault", "HandshakeFault", "FrameFault", "ConnectionFault", "StreamFault")
 
 
 def load_generator() -> Any:
