@@ -20,6 +20,9 @@ cdef class Deadlines:
     cdef readonly Py_ssize_t pong
     cdef readonly Py_ssize_t close
     cdef readonly Py_ssize_t handshake
+    cdef tuple _spans
+
+    cpdef Py_ssize_t of(self, int what) except -1
 
 
 @cython.final

@@ -40,7 +40,7 @@ CLOSE = 10.0
 class Deadlines:
     """How long a connection may wait, in ticks of the clock; 0 is for ever."""
 
-    __slots__ = ("body", "close", "handshake", "head", "idle", "linger", "ping", "pong", "write")
+    __slots__ = ("_spans", "body", "close", "handshake", "head", "idle", "linger", "ping", "pong", "write")
 
     def __init__(
         self,
@@ -67,6 +67,13 @@ class Deadlines:
         self.pong = ticks(pong)
         self.close = ticks(close)
         self.handshake = ticks(handshake)
+        # By the numbers of `wire.waits`.
+        self._spans = (self.idle, self.head, self.body, 0, self.linger, self.ping, self.pong, self.close)
+
+    def of(self, what: int) -> int:
+        """How long one of the waits in `wire.waits` may take."""
+        span: int = self._spans[what]
+        return span
 
 
 class Counts:

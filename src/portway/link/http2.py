@@ -374,10 +374,8 @@ class Http2Link(Requests):
             self._arm(deadlines.idle)
         elif what != self._waiting or not self._deadline:
             # What comes meanwhile moves none of these.
-            if what == waits.FOR_HEAD:
-                self._arm(deadlines.head)
-            elif what == waits.FOR_END:
-                self._arm(deadlines.linger)
+            if what != waits.FOR_US:
+                self._arm(deadlines.of(what))
             else:
                 now = self._clock.now
                 # One that is over already holds: else who begins a header block, or fills the transport, just when it

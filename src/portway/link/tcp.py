@@ -402,31 +402,19 @@ class Link(Requests):
         """Set the deadline for what the connection waits for."""
         if self._full:
             return
-        deadlines = self._shared.deadlines
         if what == waits.FOR_HEAD:
             # The whole head has one deadline: bytes that drip in do not move it.
             if self._waiting == waits.FOR_HEAD and self._heads == self._codec.requests and self._deadline:
                 return
             self._heads = self._codec.requests
-            self._arm(deadlines.head)
-        elif what == waits.FOR_REQUEST:
-            self._arm(deadlines.idle)
-        elif what == waits.FOR_BODY and not self._paused:
-            self._arm(deadlines.body)
-        elif what == waits.FOR_END:
-            self._arm(deadlines.linger)
-        elif what == waits.FOR_PING:
-            self._arm(deadlines.ping)
-        elif what == waits.FOR_PONG:
-            self._arm(deadlines.pong)
-        elif what == waits.FOR_CLOSE:
-            if self._waiting == waits.FOR_CLOSE and self._deadline:
-                return  # what else the peer still sends does not move it
-            self._arm(deadlines.close)
-        elif self._paused and what == waits.FOR_US:
+        elif what == waits.FOR_CLOSE and self._waiting == waits.FOR_CLOSE and self._deadline:
+            return  # what else the peer still sends does not move it
+        if self._paused and what == waits.FOR_US:
             self._arm(LOOK)
-        else:
+        elif self._paused and what == waits.FOR_BODY:
             self._deadline = 0
+        else:
+            self._arm(self._shared.deadlines.of(what))
         self._waiting = what
 
     def _expire(self) -> None:

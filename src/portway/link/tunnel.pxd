@@ -2,7 +2,7 @@ cimport cython
 
 from portway.asgi cimport websocket
 from portway.asgi.websocket cimport WebSocket
-from portway.link.context cimport Deadlines, Shared
+from portway.link.context cimport Shared
 from portway.link.deadline cimport Deadline
 from portway.wire cimport waits
 
@@ -36,5 +36,4 @@ cdef class Tunnel(Deadline):
     @cython.locals(socket=WebSocket, held=Py_ssize_t)
     cdef object _settle(self)
 
-    @cython.locals(deadlines=Deadlines)
     cdef object _wait(self, int what)

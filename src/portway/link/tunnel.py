@@ -121,17 +121,10 @@ class Tunnel(Deadline):
             self._wait(socket.waiting())
 
     def _wait(self, what: int) -> None:
-        deadlines = self._shared.deadlines
-        if what == waits.FOR_PING:
-            self._arm(deadlines.ping)
-        elif what == waits.FOR_PONG:
-            self._arm(deadlines.pong)
-        elif what == waits.FOR_CLOSE:
-            if self._waiting == waits.FOR_CLOSE and self._deadline:
-                return  # what else the peer still sends does not move it
-            self._arm(deadlines.close)
-        else:
-            self._deadline = 0
+        if what == waits.FOR_CLOSE and self._waiting == waits.FOR_CLOSE and self._deadline:
+            return  # what else the peer still sends does not move it
+        # Until it is open, and after its end, the deadlines are the stream's.
+        self._arm(0 if what == waits.FOR_END else self._shared.deadlines.of(what))
         self._waiting = what
 
     def _expire(self) -> None:
