@@ -17,6 +17,24 @@ BODY = {"type": "http.response.body"}
 ALL = 2**31 - 1
 
 
+class Gate:
+    """Opened by any thread, and waited for on one loop."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def set(self) -> None:
+        if self._loop is None:
+            self._event.set()
+        else:
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._event.wait()
+
+
 class App:
     """Waits for `go` on /wait, and for ever, sending, on /flood, waiting to be told on /listen; answers with the path.
 
@@ -24,7 +42,7 @@ class App:
     """
 
     def __init__(self, count: int = 1) -> None:
-        self.go = threading.Event()
+        self.go = Gate()
         self.here = threading.Event()
         self.gone = threading.Event()
         self.count = count
@@ -53,8 +71,7 @@ class App:
 
     async def play(self, path: str, receive: Receive, send: Send) -> None:
         if path == "/wait":
-            while not self.go.is_set():
-                await asyncio.sleep(0.01)
+            await self.go.wait()
             await self.answer(path, send)
             self.ends.append("answered")
         elif path == "/flood":

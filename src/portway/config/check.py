@@ -191,8 +191,7 @@ def _log_config(text: str) -> None:
     path = Path(text)
     if path.suffix.lower() not in LOG_CONFIGS:
         raise ValueError(f"{text!r} cannot be read; write a dictConfig as .toml, .json or .yaml")
-    if not path.is_file():
-        raise ValueError(f"there is no file {str(path.absolute())!r}; write the path of one")
+    _file(text)
 
 
 def _file(text: str) -> None:

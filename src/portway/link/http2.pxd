@@ -2,7 +2,7 @@ cimport cython
 
 from portway.asgi.http cimport Cycle
 from portway.asgi.websocket cimport WebSocket
-from portway.link cimport flow
+from portway.link cimport flow, outbox
 from portway.link.context cimport Deadlines, Shared
 from portway.link.requests cimport Requests
 from portway.link.tunnel cimport Tunnel
@@ -11,7 +11,6 @@ from portway.wire.fields cimport Outgoing
 from portway.wire.http2.codec cimport Codec
 
 cdef object _now
-cdef double LONGEST
 cdef Py_ssize_t BACKLOG_MOST
 cdef bint COMPILED
 

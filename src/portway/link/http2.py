@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from portway.asgi.http import Cycle
-from portway.link import flow
+from portway.link import flow, outbox
 from portway.link.clock import TICKS_A_SECOND, ticks
 from portway.link.context import Shared
 from portway.link.requests import Requests
@@ -24,9 +24,6 @@ from portway.wire.http2.faults import ConnectionFault
 from portway.wire.websocket import handshake
 
 _now = time.perf_counter
-
-# The longest that a response waits for others of the same turn, in seconds.
-LONGEST = 0.002
 
 # A peer that reads nothing is not asked for more, when so many bytes of answers wait that are not content.
 BACKLOG_MOST = 64 * 1024
@@ -242,7 +239,7 @@ class Http2Link(Requests):
             tunnel.gone()
         cycle = self._cycles.pop(stream, None)
         if cycle is not None:
-            cycle.gone()
+            self._lose(cycle)
         self._gather()
 
     # --- writing ---
@@ -286,7 +283,7 @@ class Http2Link(Requests):
             self._late = True
             self._late_since = _now()
             self._shared.loop.call_soon(self.write_out)
-        elif self._poured > flow.JOIN_MOST or _now() - self._late_since > LONGEST:
+        elif self._poured > flow.JOIN_MOST or _now() - self._late_since > outbox.LONGEST:
             self._late_since = _now()
             self._write_all()
 

@@ -13,13 +13,11 @@ from portway.wire.hpack.decode import Decoder
 from portway.wire.hpack.faults import HpackFault
 from portway.wire.http1.encode import Preamble
 from portway.wire.http2 import faults, frames, head, priority, states
-from portway.wire.http2.control import Control, wrong_size
+from portway.wire.http2.control import Control, Event, wrong_size
 from portway.wire.http2.faults import ConnectionFault, StreamFault
 from portway.wire.http2.settings import Terms
 from portway.wire.http2.streams import Stream
 from portway.wire.port import Limits
-
-Event = events.Head | events.Body | events.Reset | events.Refusal
 
 # A header block may be so many times as large as a header list may be: what is over the limit is read all the same,
 # for the sake of the tables, and answered with 431. Beyond it the connection ends.
@@ -210,13 +208,11 @@ class Codec(Control):
         stream.heard = True
         content = end - at
         stream.came += content
+        stream.unread += size
         if stream.state == states.LOCAL:
-            stream.unread += size
             self.credit(number, size)  # the response is complete, and nobody reads this
-        else:
-            stream.unread += size
-            if size > content:
-                self.credit(number, size - content)
+        elif size > content:
+            self.credit(number, size - content)
         if stream.left >= 0:
             stream.left -= content
             if stream.left < 0 or (last and stream.left):

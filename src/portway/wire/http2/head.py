@@ -207,6 +207,7 @@ def read_path(head: Head, path: bytes, limits: Limits) -> None:
 def connect(
     head: Head, scheme: bytes | None, authority: bytes | None, path: bytes | None, protocol: bytes | None, end: bool
 ) -> None:  # fmt: skip
+    """CONNECT, of which only the extended one can be met."""
     if protocol is None:
         if scheme is not None or path is not None or authority is None:
             raise StreamFault("the pseudo-headers are not those of CONNECT")  # RFC 9113 §8.5
