@@ -39,6 +39,7 @@ class Exchange:
         self.arrived_all = False
         self.unread = 0
         self.known = False  # to the application
+        self.hinted = False  # that a response is to come
         self.begun = False  # the response
         self.ended = False
         self.early = False  # it ended before the request
@@ -169,7 +170,12 @@ class Talk:
         one.sent_all = end
 
     def leave(self, number: int, one: Exchange) -> None:
-        if self.chance.random() < 0.2 and not one.reset and not (one.sent_all and one.got_all):
+        if self.chance.random() >= 0.2:
+            return
+        if one.hinted:
+            # An interim head that is under way when it resets a stream is an error to it (but RFC 9113 §5.1).
+            self.exchange()
+        if not one.reset and not (one.sent_all and one.got_all):
             self.client.reset_stream(number, CANCEL)
             one.reset = True
 
@@ -208,6 +214,7 @@ class Talk:
         piece = self.chance.randbytes(self.chance.choice(PIECES) * self.chance.randint(0, 3))
         end = self.chance.random() < 0.3
         if not one.begun and self.chance.random() < 0.1:
+            one.hinted = True
             self.codec.inform(number, 103, fields.outgoing([(b"link", b"<a>")]))
         elif not one.begun:
             one.begun = True

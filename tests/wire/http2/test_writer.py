@@ -104,11 +104,15 @@ def test_interim_responses(peer: Any) -> None:
     peer.codec.inform(1, 100, None)
     peer.codec.inform(1, 103, fields.outgoing([(b"link", b"<a>")]))
     peer.codec.inform(3, 100, None)
-    peer.respond(1, b"")
+    peer.respond(1, b"", end=False)
+    peer.codec.inform(1, 103, None)  # too late
+    peer.codec.body(1, b"", True)
+    peer.codec.inform(1, 103, None)
     assert peer.taken() == [
         ("Headers", 1, [(b":status", b"100")], False),
         ("Headers", 1, [(b":status", b"103"), (b"link", b"<a>")], False),
-        ("Headers", 1, [STATUS, (b"content-length", b"0")], True),
+        ("Headers", 1, [STATUS], False),
+        ("Data", 1, b"", True),
     ]
 
 

@@ -126,9 +126,9 @@ class Writer:
         return self._content(stream, body, end)
 
     def inform(self, number: int, status: int, outgoing: Outgoing | None) -> None:
-        """Queue an interim response (RFC 9110 §15.2)."""
+        """Queue an interim response (RFC 9110 §15.2), unless the final one has begun."""
         stream = self.streams.get(number)
-        if stream is not None:
+        if stream is not None and not stream.answered:
             stream.asked = stream.asked or status == 100
             self._head(number, status, [] if outgoing is None else outgoing.pairs, [], False)
 
