@@ -20,6 +20,8 @@ PUBLIC = [
     "Server",
     "Settings",
     "SettingsError",
+    "WSGI",
+    "WSGIError",
     "__version__",
     "run",
 ]

@@ -19,16 +19,19 @@ from portway.errors import (
     MessageError,
     PortwayError,
     SettingsError,
+    WSGIError,
 )
 
 if TYPE_CHECKING:
     from portway.boot import Server as Server
     from portway.boot import run as run
     from portway.config import Settings as Settings
+    from portway.wsgi import WSGI as WSGI
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "WSGI",
     "BindError",
     "ClientDisconnected",
     "LifespanFailed",
@@ -38,6 +41,7 @@ __all__ = [
     "Server",
     "Settings",
     "SettingsError",
+    "WSGIError",
     "__version__",
     "run",
 ]
@@ -51,6 +55,10 @@ def __getattr__(name: str) -> Any:
         from portway import boot
 
         return getattr(boot, name)
+    if name == "WSGI":
+        from portway.wsgi import WSGI
+
+        return WSGI
     if name == "Settings":
         from portway.config import Settings
 

@@ -38,6 +38,7 @@ from portway.types import ASGIApp
 from portway.wire.http1.encode import Preamble
 from portway.wire.http2.settings import Terms
 from portway.wire.port import Limits
+from portway.wsgi import WSGI
 
 log = logging.getLogger("portway")
 
@@ -290,10 +291,7 @@ def application(app: Any, settings: Settings) -> ASGIApp:
         app = app()
     spoken = detect(app) if settings.interface == "auto" else settings.interface
     if spoken == "wsgi":
-        raise SettingsError(
-            f"{target or app!r} is a WSGI application, and this version serves ASGI; "
-            "wrap it, for example in a2wsgi.WSGIMiddleware, or set --interface if it is ASGI"
-        )
+        return WSGI(app, threads=settings.wsgi_threads, queue=settings.wsgi_queue, timeout=settings.wsgi_timeout)
     return asgi2_to_asgi3(app) if spoken == "asgi2" else app
 
 

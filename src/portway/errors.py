@@ -6,10 +6,12 @@
     ├── BindError            an address cannot be listened on
     ├── LifespanFailed       the application refused to start up, or to shut down
     ├── MessageError         the application sent a wrong ASGI message        (also RuntimeError)
-    └── ClientDisconnected   the application sent after the client had gone   (also OSError)
+    │   └── WSGIError        a WSGI application broke PEP 3333
+    └── ClientDisconnected   the application sent, or read, after the client had gone (also ConnectionResetError)
 
 The first four end the process and are written for the person at the terminal: one line that says
-what happened, where, and what to do. The last two are raised inside the application, by `send`.
+what happened, where, and what to do. The others are raised inside the application: by `send`, and in WSGI by
+`start_response`, `write` and the methods of `wsgi.input`.
 """
 
 from __future__ import annotations
@@ -46,6 +48,16 @@ class LifespanFailed(PortwayError):
 class MessageError(PortwayError, RuntimeError):
     """The application sent a message of an unknown type, a wrong shape, or out of order (ASGI 5)."""
 
+    what = "wrong ASGI message"
 
-class ClientDisconnected(PortwayError, OSError):
-    """The application sent something after the client had gone (ASGI 28); never logged as an error."""
+
+class WSGIError(MessageError):
+    """A WSGI application gave a head or content that PEP 3333 does not allow."""
+
+    what = "wrong WSGI response"
+
+
+class ClientDisconnected(PortwayError, ConnectionResetError):
+    """The application sent something after the client had gone (ASGI 28), or reads what it never sent (ASGI 59);
+    never logged as an error.
+    """

@@ -1,8 +1,8 @@
-"""The types of ASGI, by the names that its specification and every framework use."""
+"""The types of ASGI and WSGI, by the names that its specification and every framework use."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -12,3 +12,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 ASGI2App = Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]
+
+# PEP 3333
+StartResponse = Callable[..., Callable[[bytes], None]]
+WSGIApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]

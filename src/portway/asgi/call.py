@@ -84,7 +84,8 @@ def raised(cycle: Cycle | WebSocket, error: BaseException) -> None:
         return
     if all(isinstance(cause, MessageError) for cause in causes):
         for cause in causes:
-            log.error("%s: wrong ASGI message: %s%s", describe(cycle), cause, sender(cause.__traceback__))
+            assert isinstance(cause, MessageError)
+            log.error("%s: %s: %s%s", describe(cycle), cause.what, cause, sender(cause.__traceback__))
         return
     if all(isinstance(cause, ClientDisconnected) or follows_a_disconnect(cause) for cause in causes):
         log.info("%s: the client went, and the application raised %s", describe(cycle), in_one_line(error))

@@ -15,8 +15,9 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from portway.config.check import OFF, ON
+from portway.config.facts import PREFIX, Setting
 from portway.config.load import NOT_SETTINGS, Loaded, load
-from portway.config.settings import PREFIX, Setting, catalogue
+from portway.config.settings import catalogue
 from portway.errors import SettingsError
 
 # uvicorn's options that this version has no answer to: refused by name rather than as a typing error.

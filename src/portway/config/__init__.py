@@ -2,6 +2,7 @@
 
 from portway.config.address import Address, Fd, Peers, Tcp, Unix, parse_bind, parse_header, parse_peers
 from portway.config.check import addresses, check
+from portway.config.facts import Setting
 from portway.config.load import Loaded, load
 from portway.config.settings import (
     HTTP,
@@ -11,7 +12,6 @@ from portway.config.settings import (
     Limits,
     Logs,
     Process,
-    Setting,
     Settings,
     Timeouts,
     catalogue,

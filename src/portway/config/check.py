@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from portway.config.address import Address, Fd, Tcp, Unix, parse_bind, parse_header, parse_peers
-from portway.config.settings import Kind, Setting, Settings, catalogue
+from portway.config.facts import Kind, Setting
+from portway.config.settings import Settings, catalogue
 from portway.errors import SettingsError
 
 ON = frozenset({"1", "true", "yes", "on"})

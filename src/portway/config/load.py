@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 
 from portway.config.check import check, value
 from portway.config.envfile import parse_env
-from portway.config.settings import PREFIX, Setting, Settings, catalogue
+from portway.config.facts import PREFIX, Setting
+from portway.config.settings import Settings, catalogue
 from portway.errors import SettingsError
 
 # Variables that begin like a setting and are none.

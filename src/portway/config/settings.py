@@ -5,83 +5,26 @@ A group of settings is a frozen dataclass; `Settings` inherits them all and is f
 and `portway config` are derived from here, through `catalogue()`; none of them keeps a second list.
 A room gets the group it needs, never the whole: `settings.part(Timeouts)`.
 
-The annotation of a field decides how its value is read (see `Kind`), a Literal is a choice, and
+The annotation of a field decides how its value is read (see `facts.Kind`), a Literal is a choice, and
 `| None` means that the setting may be left open.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cache
-from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Literal, TypeVar, get_type_hints
 
-T = TypeVar("T")
+from portway.config.facts import Group, Setting, read, setting
+
 G = TypeVar("G", bound="Group")
 
-Kind = Literal["text", "choice", "integer", "size", "seconds", "switch", "list"]
 Interface = Literal["auto", "asgi3", "asgi2", "wsgi"]
 Lifespan = Literal["auto", "on", "off"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug", "trace"]
 Loop = Literal["auto", "uvloop", "asyncio"]
 HTTPVersion = Literal["auto", "1.1", "2", "h11", "httptools"]
 WebSocketProtocol = Literal["auto", "none", "websockets", "websockets-sansio", "wsproto"]
-
-PREFIX = "PORTWAY_"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a field says about its setting beyond its name, type and default."""
-
-    help: str
-    flags: tuple[str, ...] = ()  # short ones; --the-name is always there
-    env: tuple[str, ...] = ()  # variables read after PORTWAY_<NAME>
-    metavar: str = ""
-    unit: Literal["", "bytes"] = ""  # bytes may be written 10M or 64KiB
-    least: float | None = None
-    most: float | None = None
-    empty: bool = False  # an empty text means something
-    secret: bool = False  # never shown
-    split: str = ""  # what separates the values of a list in a variable: a regular expression
-    example: str = ""  # shown when a value is refused; the default if there is none
-
-
-def setting(
-    default: T,
-    help: str,
-    *,
-    flags: tuple[str, ...] = (),
-    env: tuple[str, ...] = (),
-    metavar: str = "",
-    unit: Literal["", "bytes"] = "",
-    least: float | None = None,
-    most: float | None = None,
-    empty: bool = False,
-    secret: bool = False,
-    split: str = "",
-    example: str = "",
-) -> T:
-    """A field of a group, with its facts."""
-    facts = Facts(
-        help=help,
-        flags=flags,
-        env=env,
-        metavar=metavar,
-        unit=unit,
-        least=least,
-        most=most,
-        empty=empty,
-        secret=secret,
-        split=split,
-        example=example,
-    )
-    return field(default=default, repr=not secret, metadata={"facts": facts})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """A theme of settings; the class name is its title in `--help`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +194,27 @@ class WebSocket(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WSGI(Group):
+    wsgi_threads: int | None = setting(
+        None,
+        "Threads for WSGI applications, by default 4 for each CPU and 32 at most. 0 runs them on the event loop, "
+        "which is cheaper, and right only for applications that never wait: for a database, a file or another server.",
+        metavar="NUMBER",
+        least=0,
+        most=10000,
+        example="16",
+    )
+    wsgi_queue: int = setting(
+        1024, "Answer 503 when so many WSGI requests wait for a thread.", metavar="NUMBER", least=1
+    )
+    # gunicorn kills a worker that has been silent for 30 s.
+    wsgi_timeout: float = setting(
+        60, "Log where a WSGI request is stuck when nothing has come of it for so long; 0 never.", metavar="SECONDS",
+        least=0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class TLS(Group):
     """As uvicorn has them, with its numbers of Python's `ssl`; what is more comes after them."""
 
@@ -382,7 +346,7 @@ class Process(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Application, Binding, HTTP, HTTP2, WebSocket, TLS, Limits, Timeouts, Logs, Process):
+class Settings(Application, Binding, HTTP, HTTP2, WebSocket, WSGI, TLS, Limits, Timeouts, Logs, Process):
     """All settings, flat. `config.check` says whether they can be used."""
 
     def part(self, group: type[G]) -> G:
@@ -390,50 +354,19 @@ class Settings(Application, Binding, HTTP, HTTP2, WebSocket, TLS, Limits, Timeou
         return group(**{each.name: getattr(self, each.name) for each in fields(group)})
 
 
-GROUPS: tuple[type[Group], ...] = (Application, Binding, HTTP, HTTP2, WebSocket, TLS, Limits, Timeouts, Logs, Process)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting, as options, variables, files and checks see it."""
-
-    name: str
-    group: str
-    kind: Kind
-    optional: bool
-    choices: tuple[str, ...]
-    default: Any
-    facts: Facts
-
-    @property
-    def option(self) -> str:
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """All its options; the target has none, it is the argument TARGET."""
-        if self.name == "target":
-            return ("TARGET",)
-        off = ("--no-" + self.option[2:],) if self.kind == "switch" else ()
-        return (*self.facts.flags, self.option, *off)
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """The environment variables that it is read from, the first found wins."""
-        return (PREFIX + self.name.upper(), *self.facts.env)
-
-    @property
-    def example(self) -> str:
-        """A value that would do."""
-        return self.facts.example or (self.choices[0] if self.choices else str(self.default))
-
-    def place(self, origin: str) -> str:
-        """How an error names the setting: --port, PORTWAY_PORT, `port in portway.toml`, or port."""
-        if origin == "default":
-            return self.name
-        if origin.split(" ")[0] in (*self.options, *self.variables):
-            return origin
-        return f"{self.name} in {origin}"
+GROUPS: tuple[type[Group], ...] = (
+    Application,
+    Binding,
+    HTTP,
+    HTTP2,
+    WebSocket,
+    WSGI,
+    TLS,
+    Limits,
+    Timeouts,
+    Logs,
+    Process,
+)
 
 
 @cache
@@ -445,28 +378,7 @@ def catalogue() -> dict[str, Setting]:
 def _settings_of(group: type[Group]) -> list[Setting]:
     hints = get_type_hints(group)
     return [
-        Setting(each.name, group.__name__, *_read(hints[each.name], facts.unit), default=each.default, facts=facts)
+        Setting(each.name, group.__name__, *read(hints[each.name], facts.unit), default=each.default, facts=facts)
         for each in fields(group)
         for facts in [each.metadata["facts"]]
     ]
-
-
-def _read(hint: Any, unit: str) -> tuple[Kind, bool, tuple[str, ...]]:
-    """Kind, optional and choices, from the annotation of a field."""
-    if isinstance(hint, UnionType):  # X | None
-        kind, _, choices = _read(get_args(hint)[0], unit)
-        return kind, True, choices
-    if get_origin(hint) is Literal:
-        return "choice", False, get_args(hint)
-    if hint is int and unit == "bytes":
-        return "size", False, ()
-    return KINDS[hint], False, ()
-
-
-KINDS: dict[Any, Kind] = {
-    str: "text",
-    int: "integer",
-    float: "seconds",
-    bool: "switch",
-    tuple[str, ...]: "list",
-}

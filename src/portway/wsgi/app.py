@@ -1,0 +1,165 @@
+"""`portway.WSGI`: a WSGI application as an ASGI one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+from typing import Any
+
+from portway.errors import ClientDisconnected, SettingsError
+from portway.types import Receive, Scope, Send, WSGIApp
+from portway.wsgi import inline, threads
+from portway.wsgi.body import gather
+from portway.wsgi.desk import Desk
+from portway.wsgi.environ import environ_of
+from portway.wsgi.threaded import Call
+from portway.wsgi.threads import Figures, Threads
+
+log = logging.getLogger("portway")
+
+TIMEOUT = 60.0
+
+# What a request has that tells by its head alone that no body comes.
+UNFRAMED = ("1.1", "1.0")
+
+
+class WSGI:
+    """A WSGI application (PEP 3333) as an ASGI application, for any ASGI server and any mount:
+
+        app.mount("/old", portway.WSGI(flask_app))
+
+    Each request runs on one thread, from the application's first line to `close()`.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApp,
+        *,
+        threads: int | Threads | None = None,
+        queue: int = threads.QUEUE,
+        timeout: float = TIMEOUT,
+        multiprocess: bool = False,
+    ) -> None:
+        """`threads` is how many there may be, by default `min(32, 4 x CPUs)`; 0 runs the application on the event
+        loop itself, which is right only if it never waits long. Beyond `queue` waiting requests, others get 503.
+        After `timeout` seconds without a sign of life the stack of a request's thread is logged; 0 is never.
+        `multiprocess` is what `wsgi.multiprocess` says.
+
+        Raises SettingsError for numbers that cannot be.
+        """
+        if not callable(app):
+            raise SettingsError(f"a WSGI application must be callable, and {app!r:.80} is not")
+        self.app = app
+        self._threads = _threads(threads, queue)
+        self._timeout = timeout
+        self._multiprocess = multiprocess
+        self._multithread = self._threads is not None and self._threads.most > 1
+        self._desk: Desk | None = None
+
+    def __repr__(self) -> str:
+        return f"<WSGI {self.app!r:.80}>"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._answer(scope, receive, send)
+        elif kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})  # before accept: 403, for WSGI has none
+        else:
+            raise RuntimeError(f"a WSGI application cannot serve a scope of type {kind!r}")
+
+    def figures(self) -> Figures | None:
+        """How its threads are; None if it has none."""
+        return None if self._threads is None else self._threads.figures()
+
+    # --- inside ---
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        environ = environ_of(scope, self._multithread, self._multiprocess)
+        pool = self._threads
+        length = environ.get("CONTENT_LENGTH")
+        coded = "HTTP_TRANSFER_ENCODING" in environ
+        if (length is None and not coded and scope["http_version"] in UNFRAMED) or length == "0":
+            environ["wsgi.input"] = io.BytesIO()
+        elif pool is None or coded or length is None or not length.isdigit():
+            if not await self._gather(environ, coded, receive, send):
+                return
+        else:
+            await self._run(environ, scope, receive, send, int(length))
+            return
+        if pool is None:
+            files = "http.response.zerocopysend" in scope.get("extensions", ())
+            try:
+                await inline.answer(self.app, environ, files, receive, send)
+            finally:
+                environ["wsgi.input"].close()
+        else:
+            await self._run(environ, scope, receive, send)
+
+    async def _run(self, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send, length: int = 0) -> None:
+        """On a thread; `length` is that of a body which has yet to be received."""
+        pool = self._threads
+        desk = self._desk
+        assert pool is not None
+        if desk is None or desk.loop is not asyncio.get_running_loop():
+            desk = self._desk = Desk(asyncio.get_running_loop(), pool, self._timeout)
+        call = Call(self.app, environ, pool, desk, receive)
+        if length:
+            await call.expect(length)
+        if not pool.submit(call):
+            desk.busy()
+            await _refuse(send, 503, b"The server is busy; try again in a moment.\n", (b"retry-after", b"1"))
+            return
+        desk.enter(call)
+        try:
+            await call.serve(scope, send)
+        finally:
+            desk.leave(call)
+            if call.over:
+                environ["wsgi.input"].close()
+
+    async def _gather(self, environ: dict[str, Any], coded: bool, receive: Receive, send: Send) -> bool:
+        """Have the whole body first; whether the application is to be called."""
+        try:
+            body, size = await gather(receive)
+        except ClientDisconnected:
+            return False
+        except OSError as fault:
+            method, target = environ["REQUEST_METHOD"], ascii(environ["REQUEST_URI"])[1:-1]
+            log.error("%s %s: its body could not be kept on disk: %s", method, target, fault)
+            await _refuse(send, 507, b"There is no room to keep the request.\n", (b"connection", b"close"))
+            return False
+        environ["wsgi.input"] = body
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        if coded or size:
+            environ["CONTENT_LENGTH"] = str(size)
+        return True
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if self._threads is not None:
+            self._threads.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _threads(wanted: int | Threads | None, queue: int) -> Threads | None:
+    if isinstance(wanted, Threads):
+        return wanted
+    most = threads.usual() if wanted is None else wanted
+    if most < 0 or queue < 1:
+        raise SettingsError(f"threads must be 0 or more, and queue 1 or more; they are {most} and {queue}")
+    return Threads(most, queue) if most else None
+
+
+async def _refuse(send: Send, status: int, body: bytes, header: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body)), header]
+    with contextlib.suppress(ConnectionError):
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
