@@ -9,9 +9,10 @@ import asyncio
 import logging
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from portway.asgi.http import Cycle, too_short
 from portway.asgi.websocket import WebSocket
@@ -19,6 +20,10 @@ from portway.errors import ClientDisconnected, MessageError
 from portway.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger("portway")
+
+# What an application may offer as `prompt`: called in place of it for a request without a body, it acts on `send` at
+# once, as an ASGI application cannot, and may return a coroutine that does what is left.
+Prompt = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None] | None]
 
 _HERE = f"{Path(__file__).parent.parent}{os.sep}"
 
@@ -37,6 +42,26 @@ async def run(app: ASGIApp, scope: Scope, cycle: Cycle | WebSocket, running: set
         if cycle.task is not None:
             cycle.task = None
             running.discard(cycle)
+
+
+def prompted(prompt: Prompt, scope: Scope, cycle: Cycle) -> Coroutine[Any, Any, None] | None:
+    """Let an application answer without a Task. What it could not do at once is the coroutine, for a Task to run."""
+    try:
+        rest = prompt(scope, cycle.receive, cycle.send)
+    except BaseException as error:
+        raised(cycle, error)
+    else:
+        if rest is not None:
+            return rest
+        if not cycle.whole:
+            returned(cycle)
+    cycle.ended = True
+    return None
+
+
+def going_on(rest: Coroutine[Any, Any, None]) -> ASGIApp:
+    """As an application what `prompted` has left."""
+    return lambda scope, receive, send: rest
 
 
 async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:

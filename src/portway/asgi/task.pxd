@@ -6,6 +6,9 @@ from portway.asgi.websocket cimport WebSocket
 cdef bint EAGER
 cdef object _Task
 cdef object _run
+cdef object _prompted
+cdef object _going_on
+cdef object _unavailable
 
 
 @cython.final
@@ -15,9 +18,10 @@ cdef class Starter:
     cdef set _running
     cdef bint _plain
     cdef dict _options
+    cdef object _prompt
 
     cpdef object start(self, object app, dict scope, Cycle cycle)
     cpdef object open(self, object app, dict scope, WebSocket socket)
 
     @cython.locals(options=dict)
-    cdef object _begin(self, object coroutine)
+    cdef object _begin(self, object coroutine, object context)

@@ -1,4 +1,7 @@
-"""Begins the Task of a request: always one of its own, since libraries keep things for `current_task()`."""
+"""Begins the Task of a request: always one of its own, since libraries keep things for `current_task()`.
+
+Except for an application that is not async, offers `prompt`, and answers at once: it has no use for a Task.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,23 @@ EAGER = sys.version_info >= (3, 12)
 
 _Task = asyncio.Task
 _run = call.run
+_prompted = call.prompted
+_going_on = call.going_on
+_unavailable = call.unavailable
 
 
 class Starter:
     """Begins Tasks on one loop, each in a copy of one context."""
 
-    __slots__ = ("_context", "_loop", "_options", "_plain", "_running")
+    __slots__ = ("_context", "_loop", "_options", "_plain", "_prompt", "_running")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, running: set[Cycle | WebSocket]) -> None:
-        """`running` gets the requests whose Task did not end in its first step."""
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, context: Context, running: set[Cycle | WebSocket], prompt: Any = None
+    ) -> None:
+        """`running` gets the requests whose Task did not end in its first step; `prompt` is what the application
+        offers of that name (see `call.Prompt`).
+        """
+        self._prompt = prompt
         self._loop = loop
         self._context = context
         self._running = running
@@ -41,20 +52,25 @@ class Starter:
 
     def start(self, app: ASGIApp, scope: dict[str, Any], cycle: Cycle) -> None:
         """Call the application for `cycle`; it may be through when this returns."""
-        task = self._begin(_run(app, scope, cycle, self._running))
+        context = self._context.copy()
+        if self._prompt is not None and cycle.head.end and app is not _unavailable:
+            rest = context.run(_prompted, self._prompt, scope, cycle)
+            if rest is None:
+                return
+            app = _going_on(rest)
+        task = self._begin(_run(app, scope, cycle, self._running), context)
         if not cycle.ended:
             cycle.task = task
             self._running.add(cycle)
 
     def open(self, app: ASGIApp, scope: dict[str, Any], socket: WebSocket) -> None:
         """Call the application for a WebSocket."""
-        task = self._begin(_run(app, scope, socket, self._running))
+        task = self._begin(_run(app, scope, socket, self._running), self._context.copy())
         if not socket.ended:
             socket.task = task
             self._running.add(socket)
 
-    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        context = self._context.copy()
+    def _begin(self, coroutine: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
         if self._plain:
             options = self._options
             options["context"] = context

@@ -154,7 +154,7 @@ class Shared:
         self.websockets = websockets
         self.terms = terms
         self.protocol = protocol_of(loop)
-        self.starter = Starter(loop, context, counts.running)
+        self.starter = Starter(loop, context, counts.running, getattr(app, "prompt", None))
         # asyncio's own writelines joins (3.11), or does not stop at the high-water mark (before 3.13.6).
         self.gathers = type(loop).__module__.partition(".")[0] == "uvloop"
         self.outbox = Outbox(loop)

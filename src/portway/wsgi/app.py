@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import logging
+from collections.abc import Coroutine
 from typing import Any
 
 from portway.errors import ClientDisconnected, SettingsError
@@ -13,7 +14,7 @@ from portway.types import Receive, Scope, Send, WSGIApp
 from portway.wsgi import inline, threads
 from portway.wsgi.body import gather
 from portway.wsgi.desk import Desk
-from portway.wsgi.environ import environ_of
+from portway.wsgi.environ import base_of, environ_of
 from portway.wsgi.threaded import Call
 from portway.wsgi.threads import Figures, Threads
 
@@ -54,9 +55,11 @@ class WSGI:
         self.app = app
         self._threads = _threads(threads, queue)
         self._timeout = timeout
-        self._multiprocess = multiprocess
-        self._multithread = self._threads is not None and self._threads.most > 1
+        self._base = base_of(self._threads is not None and self._threads.most > 1, multiprocess)
         self._desk: Desk | None = None
+        # For a server that can call it in place of the application, without a Task: for a request without a body, and
+        # with a `send` that acts when it is called. The coroutine that it may return does what is left.
+        self.prompt = self._prompt if self._threads is None else None
 
     def __repr__(self) -> str:
         return f"<WSGI {self.app!r:.80}>"
@@ -73,6 +76,17 @@ class WSGI:
         else:
             raise RuntimeError(f"a WSGI application cannot serve a scope of type {kind!r}")
 
+    def _prompt(self, scope: Scope, receive: Receive, send: Any) -> Coroutine[Any, Any, None] | None:
+        """See `prompt`."""
+        environ = environ_of(scope, self._base)
+        environ["wsgi.input"] = io.BytesIO()
+        answer = inline.begin(self.app, environ, scope, receive, send)
+        if not isinstance(answer, tuple):
+            return answer
+        send(answer[0]).close()  # it is done: an awaitable that is not awaited
+        send(answer[1]).close()
+        return None
+
     def figures(self) -> Figures | None:
         """How its threads are; None if it has none."""
         return None if self._threads is None else self._threads.figures()
@@ -80,7 +94,7 @@ class WSGI:
     # --- inside ---
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        environ = environ_of(scope, self._multithread, self._multiprocess)
+        environ = environ_of(scope, self._base)
         pool = self._threads
         length = environ.get("CONTENT_LENGTH")
         coded = "HTTP_TRANSFER_ENCODING" in environ
@@ -93,11 +107,16 @@ class WSGI:
             await self._run(environ, scope, receive, send, int(length))
             return
         if pool is None:
-            files = "http.response.zerocopysend" in scope.get("extensions", ())
+            body = environ["wsgi.input"]
             try:
-                await inline.answer(self.app, environ, files, receive, send)
+                answer = inline.begin(self.app, environ, scope, receive, send)
+                if isinstance(answer, tuple):
+                    await send(answer[0])
+                    await send(answer[1])
+                else:
+                    await answer
             finally:
-                environ["wsgi.input"].close()
+                body.close()
         else:
             await self._run(environ, scope, receive, send)
 

@@ -25,41 +25,51 @@ _known: dict[bytes, str | None] = {
 }
 
 
-def environ_of(scope: Scope, multithread: bool, multiprocess: bool) -> dict[str, Any]:
-    """All of the environ but `wsgi.input`; each text in it is latin-1 for the bytes that came."""
-    path = path_of(scope)
-    script = scope.get("root_path", "")
-    if script:
-        script = _native(script.rstrip("/"))
-        path = without(path, script)
-    raw = scope.get("raw_path")
-    target = _native(scope["path"]) if raw is None else raw.decode("latin-1")
-    query = scope["query_string"].decode("latin-1")
-    if query:
-        target = f"{target}?{query}"
-    version = scope["http_version"]
-    scheme = scope["scheme"]
-    environ = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": script,
-        "PATH_INFO": path,
-        "QUERY_STRING": query,
-        "REQUEST_URI": target,
-        "RAW_URI": target,
-        "SERVER_PROTOCOL": VERSIONS.get(version) or f"HTTP/{version}",
+def base_of(multithread: bool, multiprocess: bool) -> dict[str, Any]:
+    """What all environs of an application have in common; `environ_of` copies it."""
+    return {
         "SERVER_NAME": "",
         "SERVER_PORT": "",
         "REMOTE_ADDR": "",
         "wsgi.version": VERSION,
-        "wsgi.url_scheme": scheme,
-        "wsgi.errors": sys.stderr,
         "wsgi.multithread": multithread,
         "wsgi.multiprocess": multiprocess,
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,
         "wsgi.file_wrapper": FileWrapper,
-        "asgi.scope": scope,
     }
+
+
+def environ_of(asked: Scope, base: dict[str, Any]) -> dict[str, Any]:
+    """All of the environ but `wsgi.input`; each text in it is latin-1 for the bytes that came."""
+    scope = asked if type(asked) is dict else dict(asked)
+    path = scope["path"]
+    script = scope.get("root_path", "")
+    raw = scope.get("raw_path")
+    if raw is not None and len(raw) == len(path) and path.isascii():
+        target = path  # nothing in it was escaped: 3,000 instructions less than to look for it
+    else:
+        target = _native(path) if raw is None else raw.decode("latin-1")
+        path = path_of(path, raw)
+    if script:
+        script = _native(script.rstrip("/"))
+        path = without(path, script)
+    query = scope["query_string"].decode("latin-1")
+    if query:
+        target = f"{target}?{query}"
+    version = scope["http_version"]
+    scheme = scope["scheme"]
+    environ = base.copy()
+    environ["REQUEST_METHOD"] = scope["method"]
+    environ["SCRIPT_NAME"] = script
+    environ["PATH_INFO"] = path
+    environ["QUERY_STRING"] = query
+    environ["REQUEST_URI"] = target
+    environ["RAW_URI"] = target
+    environ["SERVER_PROTOCOL"] = VERSIONS.get(version) or f"HTTP/{version}"
+    environ["wsgi.url_scheme"] = scheme
+    environ["wsgi.errors"] = sys.stderr
+    environ["asgi.scope"] = asked
     client = scope.get("client")
     if client is not None:
         environ["REMOTE_ADDR"] = client[0]
@@ -102,10 +112,8 @@ def variable_of(name: bytes) -> str | None:
     return variable
 
 
-def path_of(scope: Scope) -> str:
+def path_of(path: str, raw: bytes | None) -> str:
     """The decoded path, a character for each byte, of the bytes that came if they are known."""
-    path: str = scope["path"]
-    raw = scope.get("raw_path")
     if raw is not None and b"%" in raw:
         decoded = unquote_to_bytes(raw)
         if decoded.decode("utf-8", "replace") == path:  # else a middleware has changed `path`

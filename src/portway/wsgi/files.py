@@ -7,6 +7,8 @@ import stat
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from portway.types import Scope
+
 BLOCK = 256 * 1024
 
 
@@ -33,6 +35,11 @@ class FileWrapper:
     def _block(self) -> bytes:
         data: bytes = self.filelike.read(self.blksize)
         return data or b""
+
+
+def takes_files(scope: Scope) -> bool:
+    """Whether the server can send a file itself (ASGI 57)."""
+    return "http.response.zerocopysend" in scope.get("extensions", ())
 
 
 def region_of(wrapper: FileWrapper, most: int | None) -> Region | None:

@@ -1,7 +1,7 @@
 """A WSGI application on the event loop itself: for one that never waits long, and costs a third of what threads do.
 
-The body is gathered first. The iterable is driven by the loop, which gives the others their turn between two pieces;
-what `write` brings, which cannot wait here, is held until the application returns.
+The iterable is driven by the loop, which gives the others their turn between two pieces; what `write` brings, which
+cannot wait here, is held until the application returns.
 """
 
 from __future__ import annotations
@@ -9,117 +9,157 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from portway.types import Receive, Send, WSGIApp
-from portway.wsgi.files import FileWrapper, region_of
+from portway.types import Message, Receive, Scope, Send, WSGIApp
+from portway.wsgi.files import FileWrapper, region_of, takes_files
 from portway.wsgi.reply import ANY, Reply
 
 log = logging.getLogger("portway")
 
 
-async def answer(app: WSGIApp, environ: dict[str, Any], files: bool, receive: Receive, send: Send) -> None:
-    """Call the application and send what it gives; raises what it raises. `files`: the server can send files."""
+def begin(
+    app: WSGIApp, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send
+) -> tuple[Message, Message] | Coroutine[Any, Any, None]:
+    """Call the application. A response that is whole with its first piece is given as the messages to send; else the
+    coroutine does what is left. Raises what the application raises.
+    """
     written: list[bytes] = []
     reply = Reply(environ["REQUEST_METHOD"], written.append)
-    result = app(environ, reply.start_response)
-    driver = Driver(reply, receive, send)
+    result: Any = app(environ, reply.start_response)
+    first = b""
+    pieces: Iterator[Any] | None = None
     try:
-        if written:
-            await driver.send(b"".join(written))
-        if not (files and type(result) is FileWrapper and await driver.send_file(result)):
-            await driver.iterate(result)
-    except ConnectionError:
-        if not driver.gone:
-            raise
+        if not (written or type(result) is FileWrapper):
+            alone = type(result) is list and len(result) <= 1
+            pieces = iter(result)
+            for each in pieces:
+                first = reply.piece(each)
+                if first or alone:
+                    break
+            if reply.whole or (alone and reply.left <= 0):
+                _finish(reply, pieces, environ)
+                return start_of(reply), {"type": "http.response.body", "body": first}
+        rest = Driver(reply, result, receive, send).drive(written, first, pieces, takes_files(scope), environ)
+        result = None  # from now on it is the driver's to close
+        return rest
     finally:
-        driver.stop()
         close = getattr(result, "close", None)
         if close is not None:
             close()
+
+
+def start_of(reply: Reply) -> Message:
+    return {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
+
+
+def _finish(reply: Reply, pieces: Iterator[Any], environ: dict[str, Any]) -> None:
+    """Let the iterable come to its end, unless it gives too much."""
+    for each in pieces:
+        reply.piece(each)
         if reply.surplus:
-            method, target = environ["REQUEST_METHOD"], ascii(environ["REQUEST_URI"])[1:-1]
-            log.warning("%s %s: %s", method, target, reply.surplus_text())
+            break
+    reply.end()
+    warn_of_surplus(reply, environ)
+
+
+def warn_of_surplus(reply: Reply, environ: dict[str, Any]) -> None:
+    if reply.surplus:
+        target = ascii(environ["REQUEST_URI"])[1:-1]
+        log.warning("%s %s: %s", environ["REQUEST_METHOD"], target, reply.surplus_text())
 
 
 class Driver:
-    """Sends one response; `gone` says that the client went."""
+    """Sends a response that cannot be sent at once."""
 
-    def __init__(self, reply: Reply, receive: Receive, send: Send) -> None:
+    def __init__(self, reply: Reply, result: Any, receive: Receive, send: Send) -> None:
         self._reply = reply
+        self._result = result
         self._receive = receive
         self._send = send
         self._started = False
         self._ended = False
+        self._gone = False
         self._listener: asyncio.Task[None] | None = None
-        self.gone = False
 
-    async def iterate(self, result: Any) -> None:
-        reply = self._reply
-        alone = hasattr(result, "__len__") and len(result) == 1
-        for each in result:
-            piece = reply.piece(each)
-            if not piece:
-                continue
-            if alone:
-                reply.whole = reply.whole or reply.left == ANY
-            await self.send(piece)
-            if reply.bodiless:
-                break
-            if not (alone or self._ended or await self._rest()):
-                return
-        reply.end()
-        if not self._ended:
-            await self.send(b"")
+    async def drive(
+        self, written: list[bytes], first: bytes, pieces: Iterator[Any] | None, files: bool, environ: dict[str, Any]
+    ) -> None:  # fmt: skip
+        """From the first piece on, which `pieces` has given already; close the iterable in the end."""
+        result = self._result
+        try:
+            if written:
+                await self._give(b"".join(written))
+            if not (files and type(result) is FileWrapper and await self._give_file(result)):
+                await self._iterate(first, iter(result) if pieces is None else pieces)
+        except ConnectionError:
+            if not self._gone:
+                raise
+        finally:
+            if self._listener is not None:
+                self._listener.cancel()
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+            warn_of_surplus(self._reply, environ)
 
-    async def send(self, data: bytes) -> None:
+    async def _iterate(self, first: bytes, pieces: Iterator[Any]) -> None:
         reply = self._reply
-        if self._ended or self.gone:
+        if first and not await self._give(first):
             return
+        for each in pieces if not reply.bodiless else ():
+            piece = reply.piece(each)
+            if piece and not await self._give(piece):
+                return
+            if reply.surplus or (piece and reply.bodiless):
+                break
+        reply.end()
+        await self._give(b"")
+
+    async def _give(self, data: bytes) -> bool:
+        """Send a piece, then let the others have their turn; whether the client is still there."""
+        reply = self._reply
+        if self._ended:
+            return True
         try:
             if not self._started:
                 self._started = True
-                await self._send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+                await self._send(start_of(reply))
             self._ended = reply.whole
             await self._send({"type": "http.response.body", "body": data, "more_body": not self._ended})
         except ConnectionError:
-            self.gone = True
+            self._gone = True
             raise
+        if not self._ended:
+            if self._listener is None:
+                self._listener = asyncio.ensure_future(self._listen())
+            await asyncio.sleep(0)
+        return not self._gone
 
-    async def send_file(self, wrapper: FileWrapper) -> bool:
+    async def _give_file(self, wrapper: FileWrapper) -> bool:
         reply = self._reply
-        if reply.begun or not reply.status:
+        if reply.begun or not reply.status or reply.bodiless:
             return False
         region = region_of(wrapper, None if reply.left == ANY else reply.left)
         if region is None:
             return False
         try:
             reply.give(region.size)
-            await self._send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+            await self._send(start_of(reply))
             self._started = True
             file = {"file": region.descriptor, "offset": region.offset, "count": region.size, "more_body": True}
             await self._send({"type": "http.response.zerocopysend", **file})
         except ConnectionError:
-            self.gone = True
+            self._gone = True
             raise
         finally:
             os.close(region.descriptor)
         reply.end()
-        await self.send(b"")
+        await self._give(b"")
         return True
-
-    async def _rest(self) -> bool:
-        """Between two pieces: let the others have their turn, and hear whether the client is still there."""
-        if self._listener is None:
-            self._listener = asyncio.ensure_future(self._listen())
-        await asyncio.sleep(0)
-        return not self.gone
 
     async def _listen(self) -> None:
         while (await self._receive())["type"] == "http.request":
             pass
-        self.gone = True
-
-    def stop(self) -> None:
-        if self._listener is not None:
-            self._listener.cancel()
+        self._gone = True

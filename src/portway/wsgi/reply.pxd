@@ -1,6 +1,7 @@
 cimport cython
 
 cdef dict _names
+cdef dict _pairs
 
 cdef class Reply:
     cdef readonly str method
@@ -14,7 +15,7 @@ cdef class Reply:
     cdef public bint whole
     cdef readonly Py_ssize_t surplus
 
-    @cython.locals(code=int, length=Py_ssize_t, headers=list, name=bytes, value=bytes)
+    @cython.locals(code=int, length=Py_ssize_t, headers=list, name=bytes, known=tuple)
     cpdef object start_response(self, object status, object response_headers, object exc_info=*)
     cpdef object write(self, object data)
     @cython.locals(size=Py_ssize_t)
@@ -24,8 +25,11 @@ cdef class Reply:
     cpdef object end(self)
 
 cpdef int code_of(object status) except -1
-cpdef list pairs_of(object headers)
+cpdef list listed(object headers)
+cpdef tuple known_of(object pair)
+cpdef tuple header_of(object pair)
 cpdef bytes name_of(object name)
+@cython.locals(found=bytes)
 cpdef bytes value_of(object name, object value)
 cpdef Py_ssize_t length_of(bytes value, Py_ssize_t before) except -2
 cpdef bytes as_bytes(object data)

@@ -28,6 +28,13 @@ NAMES_MOST = 512
 
 _names: dict[str, bytes] = {}
 
+# Applications say the same again and again: a header of these that was found to be right is not looked at twice.
+REPEATED = frozenset({b"content-type", b"cache-control", b"vary", b"x-frame-options", b"x-content-type-options"})
+PAIRS_MOST = 256
+VALUE_MOST = 64
+
+_pairs: dict[Any, tuple[bytes, bytes]] = {}
+
 
 class Reply:
     """`status` is 0 until `start_response`; `left` is what is still due of a declared length, or ANY.
@@ -60,14 +67,18 @@ class Reply:
         code = code_of(status)
         length = ANY
         headers: list[tuple[bytes, bytes]] = []
-        for pair in pairs_of(response_headers):
-            name = name_of(pair[0])
-            value = value_of(pair[0], pair[1])
-            if name == b"content-length":
-                length = length_of(value, length)
-            elif name in HOP_BY_HOP or (name == b"connection" and value.lower() != b"close"):
+        for pair in response_headers if type(response_headers) is list else listed(response_headers):
+            known = known_of(pair)
+            if known is not None:
+                headers.append(known)
                 continue
-            headers.append((name, value))
+            known = header_of(pair)
+            name = known[0]
+            if name == b"content-length":
+                length = length_of(known[1], length)
+            elif name in HOP_BY_HOP or (name == b"connection" and known[1].lower() != b"close"):
+                continue
+            headers.append(known)
         self.status = code
         self.headers = headers
         self.bodiless = self.method == "HEAD" or code == 204 or code == 304
@@ -146,21 +157,34 @@ def code_of(status: Any) -> int:
     return code
 
 
-def pairs_of(headers: Any) -> list[tuple[str, str]]:
-    pairs = headers if type(headers) is list else _listed(headers)
-    for pair in pairs:
-        if len(pair) != 2:
-            raise WSGIError(f"start_response: a header must be a pair of str, and is {pair!r:.80}")
-    return pairs
-
-
-def _listed(headers: Any) -> list[Any]:
+def listed(headers: Any) -> list[Any]:
     if isinstance(headers, str | bytes | dict):
         raise WSGIError(f"start_response: headers must be a list of pairs, and is {headers!r:.80}")
     try:
         return list(headers)
     except TypeError:
         raise WSGIError(f"start_response: headers must be a list of pairs, and is {headers!r:.80}") from None
+
+
+def known_of(pair: Any) -> tuple[bytes, bytes] | None:
+    """The same header, if it was given before."""
+    try:
+        return _pairs.get(pair)
+    except TypeError:  # it cannot be hashed
+        return None
+
+
+def header_of(pair: Any) -> tuple[bytes, bytes]:
+    """A header as ASGI has it; WSGIError if it cannot be one."""
+    try:
+        given, text = pair
+    except (TypeError, ValueError):
+        raise WSGIError(f"start_response: a header must be a pair of str, and is {pair!r:.80}") from None
+    name = name_of(given)
+    header = (name, value_of(given, text))
+    if name in REPEATED and type(pair) is tuple and len(text) <= VALUE_MOST and len(_pairs) < PAIRS_MOST:
+        _pairs[pair] = header
+    return header
 
 
 def name_of(name: Any) -> bytes:
@@ -181,9 +205,10 @@ def value_of(name: str, value: Any) -> bytes:
     if not value.isprintable() and CONTROL.search(value):
         raise WSGIError(f"start_response: the value of {name} has a control character in it: {value!r:.80}")
     try:
-        return value.strip(" \t").encode("latin-1")
+        found = value.encode("latin-1")
     except UnicodeEncodeError:
         raise WSGIError(f"start_response: the value of {name} must be latin-1, and is {value!r:.80}") from None
+    return found.strip(b" \t")
 
 
 def length_of(value: bytes, before: int) -> int:

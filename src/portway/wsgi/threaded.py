@@ -29,7 +29,7 @@ from portway.errors import ClientDisconnected
 from portway.types import Receive, Scope, Send, WSGIApp
 from portway.wsgi.body import HIGH, LOW, Inbox, streamed
 from portway.wsgi.desk import Desk
-from portway.wsgi.files import FileWrapper, Region, region_of
+from portway.wsgi.files import FileWrapper, Region, region_of, takes_files
 from portway.wsgi.reply import ANY, Reply
 from portway.wsgi.threads import Threads
 
@@ -111,7 +111,7 @@ class Call:
 
     async def serve(self, scope: Scope, send: Send) -> None:
         """Send what the thread brings; returns, or raises what the application raised, when it is through."""
-        self._files = "http.response.zerocopysend" in scope.get("extensions", ())
+        self._files = takes_files(scope)
         try:
             await self._pass_on(send)
         except asyncio.CancelledError:
@@ -283,8 +283,8 @@ class Call:
                 return
             if piece:
                 self._put(piece)
-                if reply.bodiless:
-                    break
+            if reply.surplus or (piece and reply.bodiless):
+                break
         self._alone = False
         if not self.gone:
             reply.end()
