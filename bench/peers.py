@@ -48,6 +48,8 @@ class Server:
     unreadable: str = ""  # a package whose debug information stops valgrind
 
     def ways(self, row: Row) -> tuple[Way, ...]:
+        if self.floor:
+            return self.requests
         if row.serving is Serving.THREADS:
             return self.threads
         if row.serving in (Serving.INLINE, Serving.EITHER):
@@ -122,7 +124,8 @@ UNLOGGED = "-unlogged"
 THREADED = "-threads"
 UVICORN = ("--app-dir", APPS, *ADDRESS, "--loop", "uvloop", "--no-proxy-headers")
 # Bridges are compared under the same uvicorn, its parser included: in one environment, that of Portway.
-UNDER_UVICORN = (*UVICORN, "--ws", "none", "--http", "httptools", "--factory")
+# asgiref's answers some requests with 500 where a request inherits the context of the one before.
+UNDER_UVICORN = (*UVICORN, "--ws", "none", "--http", "httptools", "--reset-contextvars", "--factory")
 UNDER_UVICORN_PACKAGES = ("uvicorn", "httptools")
 POOL = "8"  # threads, of each server that has them
 
