@@ -27,7 +27,7 @@ import h2load
 from environments import Environment, Failed, Python
 from group import Broken, Group, descendants, free_port
 from load import Missing
-from peers import Server
+from peers import Server, contestants
 from rows import Row, Streams
 from wsload import Wrong
 
@@ -176,9 +176,7 @@ def count(python: Python, servers: list[Server], row: Row, core: int = 0) -> Non
     """Print the instructions of a request for each server, and where they go."""
     if not shutil.which("valgrind"):
         raise Missing("counting instructions needs valgrind; install what your system calls valgrind")
-    for server in servers:
-        if not server.runs(row):
-            continue
+    for server in contestants(servers, row):
         if not server.installed(python):
             print(f"\n{server.name}: not installed", flush=True)
             continue

@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 OURS = "portway"
 FLOOR = "floor-"
 UNLOGGED = "-unlogged"
+THREADED = "-threads"
 ROLES = ("ink", "quiet", "ours", "theirs", "floor")
 VARIANTS = {
     "": dict(zip(ROLES, ("#1f2328", "#818b98", "#0969da", "#c4ccd5", "#e6eaef"), strict=True)),
@@ -73,7 +74,7 @@ def bars(plot, lines: list[dict], colours: dict[str, str]) -> None:
 
 
 def colour(name: str, colours: dict[str, str]) -> str:
-    if name == OURS:
+    if name in (OURS, OURS + THREADED):
         return colours["ours"]
     return colours["floor"] if name.startswith(FLOOR) or name.endswith(UNLOGGED) else colours["theirs"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contest import FOREIGN_LIMIT, Entry
 from environments import Python, fingerprint
-from peers import OURS, SERVERS, UNLOGGED
+from peers import OURS, SERVERS, THREADED, UNLOGGED
 from rows import ROWS
 
 CHEAPER = "**peer is cheaper**"
@@ -36,7 +36,8 @@ class Line:
 
     @property
     def verdict(self) -> str:
-        peer = self.server in SERVERS and self.server != OURS and not SERVERS[self.server].floor
+        name = self.server.removesuffix(THREADED)
+        peer = name in SERVERS and name != OURS and not SERVERS[name].floor
         return CHEAPER if peer and self.ratio is not None and self.ratio < 1 else ""
 
     def cells(self) -> tuple[str, ...]:
@@ -222,7 +223,10 @@ class Report:
         text += [f"- {name}: {value}" for name, value in self.header().items()]
         for result in self.results:
             python, entries = result.python, result.entries
-            versions = {entry.server: entry.version for entry in entries if entry.server in SERVERS}
+            versions: dict[str, str] = {}
+            for entry in entries:
+                if (name := entry.server.removesuffix(THREADED)) in SERVERS:
+                    versions.setdefault(name, entry.version)
             text += ["", f"## CPython {python.full_name}", ""]
             text += [picture(result.picture), ""]
             text += markdown_table(entries)

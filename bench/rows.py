@@ -11,6 +11,7 @@ import json
 import socket
 import ssl
 from dataclasses import KW_ONLY, dataclass
+from enum import Enum
 from functools import cached_property
 from typing import ClassVar
 
@@ -46,6 +47,16 @@ Cookie: cart=mvz3q8k1h0t5w2y7r4n6b9c0x8d1f3g5; csrftoken=Zk2vQ8mT1xN7cR4bW9yH3jL
 """
 
 
+class Serving(Enum):
+    """What the application of a row is, and how it is run."""
+
+    ASGI = "ASGI"
+    INLINE = "WSGI, one request at a time"
+    THREADS = "WSGI, on eight threads"
+    EITHER = "WSGI, and each server a second time with threads"
+    BRIDGED = "WSGI, made into ASGI, under uvicorn"
+
+
 def request(method: str, path: str, fields: str = "", body: bytes = b"") -> bytes:
     lines = [f"{method} {path} HTTP/1.1", *(fields or "Host: 127.0.0.1:8000").splitlines()]
     if body:
@@ -65,6 +76,7 @@ class Row:
     slow: bool = False  # do the slow peers run here?
     logged: bool = False  # with access log, and each server a second time without?
     tls: bool = False
+    serving: Serving = Serving.ASGI
     unit: ClassVar[str]
 
     def fault(self, port: int) -> str | None:
@@ -119,6 +131,8 @@ class Row:
 class Requests(Row):
     request: bytes
     body: bytes | dict  # a dict is compared as JSON
+    _: KW_ONLY
+    counted: bool = True  # must the answer have a Content-Length?
     unit = "request"
 
     def connect(self, port: int, timeout: float) -> socket.socket:
@@ -139,6 +153,8 @@ class Requests(Row):
         right = json.load(io.BytesIO(body)) == self.body if isinstance(self.body, dict) else body == self.body
         if not right:
             raise Wrong(f"the body is {body[:80]!r}, {len(body)} bytes")
+        if self.counted and answer.getheader("Content-Length") != str(len(body)):
+            raise Wrong(f"the Content-Length of {len(body)} bytes is {answer.getheader('Content-Length')}")
 
     @property
     def smallest(self) -> int:
@@ -234,11 +250,19 @@ ROWS = {
         Requests("large", "apps:large", "an answer of 100 KiB in one piece",
                  request("GET", "/"), apps.LARGE),
         Requests("stream", "apps:stream", "an answer of 20 pieces, each sent on its own",
-                 request("GET", "/"), apps.PIECE * apps.PIECES),
+                 request("GET", "/"), apps.PIECE * apps.PIECES, counted=False),
         Requests("hello-logged", "apps:hello", "`hello` with the access log on, into a file, and without",
                  request("GET", "/"), apps.HELLO, logged=True),
         Requests("https-hello", "apps:hello", "`hello` over TLS",
                  request("GET", "/"), apps.HELLO, slow=True, tls=True),
+        Requests("wsgi-hello", "wsgi_apps:hello", "`hello` as a WSGI application, one request at a time",
+                 request("GET", "/"), apps.HELLO, floor=True, serving=Serving.INLINE),
+        Requests("wsgi-hello-threads", "wsgi_apps:hello", "the same on eight threads",
+                 request("GET", "/"), apps.HELLO, floor=True, serving=Serving.THREADS),
+        Requests("flask-json", "flask_app:app", "a Flask endpoint that returns a small dict, one request at a time, "
+                 "and on eight threads", request("GET", "/json"), JSON, serving=Serving.EITHER),
+        Requests("wsgi-under-uvicorn", "bridges:{bridge}", "`wsgi-hello` made into an ASGI application, under uvicorn",
+                 request("GET", "/"), apps.HELLO, floor=True, serving=Serving.BRIDGED),
         Streams("h2c-hello", "apps:hello", "`hello` over HTTP/2, 16 streams open on each of 16 connections",
                 apps.HELLO, slow=True),
         Streams("h2-hello", "apps:hello", "the same over TLS",
@@ -257,6 +281,7 @@ ROWS = {
 }  # fmt: skip
 DEFAULT_ROWS = (
     *("hello", "browser", "json", "hello-logged"),
+    *("wsgi-hello", "wsgi-hello-threads", "flask-json", "wsgi-under-uvicorn"),
     *("https-hello", "h2c-hello", "h2-hello", "h2c-post", "h2-post"),
     *("ws-echo", "ws-flood", "ws-large"),
 )

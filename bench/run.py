@@ -68,7 +68,7 @@ def prepare(python: Python, servers: list[peers.Server], upgrade: bool) -> None:
     wanted = peers.wanted_packages(servers)
     failed = environments.peers_environment(python, wanted, upgrade) if wanted else {}
     if any(server.environment == "portway" for server in servers):
-        fault = environments.portway_environment(python, peers.COMPANIONS, upgrade)
+        fault = environments.portway_environment(python, peers.companions(servers), upgrade)
         if fault:
             failed["portway"] = fault
     for name, fault in failed.items():
