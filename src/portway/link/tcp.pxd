@@ -40,14 +40,14 @@ cdef class Link(Requests):
     cpdef object data_received(self, bytes data)
 
 
-    @cython.locals(head=events.Head, body=events.Body)
+    @cython.locals(unbegun=Cycle, body=events.Body)
     cdef object _take_in(self, list found)
 
     @cython.locals(cycle=Cycle, socket=WebSocket)
-    cdef object _begin(self, events.Head head)
+    cdef Cycle _begin(self, events.Head head)
 
     @cython.locals(tunnel=WebSocket)
-    cdef object _deliver(self, bytearray buffer, Py_ssize_t size)
+    cdef object _deliver(self, const unsigned char *buffer, Py_ssize_t size)
 
 
     cdef bint _sent(self, bint end, bint whole) except -1

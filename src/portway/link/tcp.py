@@ -185,16 +185,21 @@ class Link(Requests):
     # --- events of the codec ---
 
     def _take_in(self, found: list[Any]) -> None:
+        unbegun = None
         for event in found:
             if type(event) is events.Head:
-                self._begin(event)
+                unbegun = self._begin(event)
             elif self._cycle is not None:
                 body = event
                 self._held = self._cycle.deliver(body.data, body.end)
                 if self._held > HELD_MOST - READ_LEAST:
                     self._pause()
+        if unbegun is not None:
+            # Not before: the application finds there what of the content came along with the head.
+            self._start(unbegun, self._asked)
 
-    def _begin(self, head: events.Head) -> None:
+    def _begin(self, head: events.Head) -> Cycle | None:
+        """The request, if its application is yet to be called."""
         cycle = self._cycle = self._cycle_of(head)
         self._held = 0  # what an earlier request left unread is gone
         if head.upgrade is not None and self._shared.websockets is not None and handshake.asked_for(head):
@@ -202,8 +207,8 @@ class Link(Requests):
             if socket is not None:
                 self._socket = socket
                 self._shared.starter.open(self._shared.app, self._asked, socket)
-        else:
-            self._start(cycle)
+            return None
+        return cycle
 
     # --- what the request under way asks of the wire ---
 
