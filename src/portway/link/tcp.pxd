@@ -15,6 +15,7 @@ cdef Py_ssize_t HELD_MOST
 cdef Py_ssize_t HELD_FEW
 cdef Py_ssize_t READ_LEAST
 cdef Py_ssize_t COUNTED_LEAST
+cdef Py_ssize_t LARGE_READ
 cdef Py_ssize_t LOOK
 cdef bint COMPILED
 

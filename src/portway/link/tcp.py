@@ -16,6 +16,7 @@ from portway.link.clock import ticks
 from portway.link.context import READ_MOST, Shared
 from portway.link.http2 import Http2Link
 from portway.link.peers import reset_on_close
+from portway.link.plain import Small, speak_to
 from portway.link.requests import Requests
 from portway.wire import events, waits
 from portway.wire.faults import Preface, ProtocolFault
@@ -33,6 +34,9 @@ COUNTED_LEAST = 2048
 
 # The least that is worth a read: below it, reading stops.
 READ_LEAST = 16 * 1024
+
+# From so large a read on a tunnel reads into the buffer, which saves a copy: see `plain.Small`.
+LARGE_READ = 16 * 1024
 
 # How often a client is looked for that is not read from.
 LOOK = ticks(5.0)
@@ -95,7 +99,9 @@ class Link(Requests):
         if self._transport is None:  # `_turn` asked for this, and the connection went in between
             return
         if self._tunnel is not None:
-            self._deliver(bytearray(data), len(data))
+            if len(data) >= LARGE_READ:
+                speak_to(self._transport, self._shared.protocol(self))
+            self._deliver(data, len(data))
             return
         self._corked = True
         self._later = False
@@ -246,6 +252,7 @@ class Link(Requests):
         kept = self._codec.tunnel(headers, b"websocket")
         self._cycle = None
         self._tunnel = self._socket
+        speak_to(self._transport, Small(self))
         if not self._corked:
             self._flush()
             if not self._left:  # else `credit` sees to it, when what was kept has been read
@@ -263,7 +270,9 @@ class Link(Requests):
             if fault is not None:
                 self._shared.refusals.say(self.peer, fault.code, fault.text)
             self._close(fault is None)
-        elif not self._corked or self._poured > flow.JOIN_MOST:
+        elif self._corked and self._poured <= flow.JOIN_MOST:
+            return not self._full
+        else:
             if self._full or self._poured > outbox.LARGEST or not self._shared.outbox.takes(self):
                 self._flush()
             if tunnel is not None and tunnel.waiting() == waits.FOR_CLOSE and self._waiting != waits.FOR_CLOSE:
@@ -279,7 +288,7 @@ class Link(Requests):
         if self._paused and self._held <= HELD_FEW:
             self._resume()
 
-    def _deliver(self, buffer: bytearray, size: int) -> None:
+    def _deliver(self, buffer: bytes | bytearray, size: int) -> None:
         """Bytes of the tunnel."""
         tunnel = self._tunnel
         if tunnel is None or self._lingering:
