@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -193,6 +194,29 @@ def test_a_task_is_resumed_in_its_own_context(peer: Any, log: Any, loop: str) ->
             client.send(client.text(str(number)))
         assert client.message() == "0 one, 1 one, 2 two, 3 two"
         assert client.closed() == (1000, "")
+    assert log.errors == []
+
+
+def test_a_message_is_let_go_when_the_next_is_asked_for(peer: Any, log: Any) -> None:
+    held: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(ACCEPT)
+        message = await receive()
+        await send({"type": "websocket.send", "text": "got"})
+        waiting: Any = receive()
+        future = waiting.send(None)
+        held.append(sys.getrefcount(message))
+        future._asyncio_future_blocking = False
+        waiting.close()
+
+    with peer(app) as client:
+        client.open()
+        client.send(client.text("a"))
+        assert client.message() == "got"
+        assert client.closed() == (1000, "")
+    assert held[0] <= 2  # ours, and the count's own
     assert log.errors == []
 
 

@@ -99,6 +99,16 @@ def test_a_message_of_just_the_largest_size_is_accepted(app: Any, peer: Any) -> 
         assert client.closed() == (1009, "a message is larger than is accepted here")
 
 
+@LOOPS
+def test_messages_may_be_small_and_large_in_turn(app: Any, peer: Any, loop: str) -> None:
+    """A tunnel is read into a buffer from the first large read on."""
+    with peer(app, loop=loop) as client:
+        client.open()
+        for size in (5, 100, 70_000, 5, 300_000, 5):
+            client.send(client.text("a" * size))
+            assert client.message() == "a" * size
+
+
 def test_fragments_that_become_too_large_are_refused(app: Any, peer: Any) -> None:
     with peer(app, ws_max_size=1000) as client:
         client.open()

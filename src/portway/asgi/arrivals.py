@@ -24,7 +24,9 @@ _Builtin = BuiltinFunctionType  # what a Task of C adds as its callback, bound t
 class Arrivals:
     """For whoever has messages to give, and says in `take` which."""
 
-    __slots__ = ("_callback", "_delivering", "_over", "_run", "_spare", "_waiter", "_waiters", "_woken", "loop", "task")
+    __slots__ = (
+        "_callback", "_delivering", "_over", "_run", "_spare", "_stop", "_waiter", "_waiters", "_woken", "loop", "task",
+    )  # fmt: skip
 
     def _begin_arrivals(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -35,6 +37,7 @@ class Arrivals:
         self._over: asyncio.Future[None] | None = None  # a wait that is over
         self._callback: Any = None  # of `task`, which is called in its context by `_run`
         self._run: Any = None
+        self._stop: Any = None  # what `Receiving` ends with
         self._delivering = False  # no Task is running: those that wait can be resumed at once, and are, at its end
         self._woken = False
 
@@ -152,13 +155,14 @@ class Receiving:
         source = self.source
         message = source.take()
         if message is None:
+            if COMPILED:
+                forget(source)  # type: ignore[name-defined]  # noqa: F821  # see the .pxd
             arrival = source.arrival()
             arrival._asyncio_future_blocking = True  # what a future's own __await__ does for the Task
             return arrival
         if COMPILED:
-            # Our own StopIteration, and no traceback made for it: that would be 1,500 instructions.
-            PyErr_SetObject(StopIteration, message)  # type: ignore[name-defined]  # noqa: F821  # see the .pxd
-            raise StopIteration
+            stop(source, message)  # type: ignore[name-defined]  # noqa: F821  # see the .pxd
+            raise StopIteration  # which that one is
         raise StopIteration(message)
 
     def send(self, value: Any) -> asyncio.Future[None]:

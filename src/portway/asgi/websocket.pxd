@@ -15,7 +15,7 @@ cdef int CLOSED
 cdef int DENIED
 cdef object _running_loop
 cdef list _NOTHING
-cdef bytearray _NO_BYTES
+cdef bytes _NO_BYTES
 cdef str _SEND
 cdef str _ACCEPT
 cdef str _CLOSE
@@ -66,7 +66,7 @@ cdef class WebSocket(Arrivals):
     cdef Room _room
     cdef double _started
 
-    cpdef object deliver(self, bytearray buffer, Py_ssize_t size)
+    cpdef object deliver(self, const unsigned char *buffer, Py_ssize_t size)
     cpdef bint crowded(self) except -1
     cpdef bint behind(self) except -1
     cpdef int waiting(self) except -1
@@ -84,7 +84,7 @@ cdef class WebSocket(Arrivals):
     cdef bint _may_read(self) except -1
 
     @cython.locals(codec=Codec, room=Py_ssize_t, before=Py_ssize_t, found=list)
-    cdef object _absorb(self, bytearray buffer, Py_ssize_t size)
+    cdef object _absorb(self, const unsigned char *buffer, Py_ssize_t size)
 
     cdef object _arrived(self, list found, Py_ssize_t size)
 

@@ -24,7 +24,7 @@ from portway.wire import waits
 from portway.wire.events import Head
 from portway.wire.port import Port
 from portway.wire.websocket import closing
-from portway.wire.websocket.codec import Closed, Codec
+from portway.wire.websocket.codec import Codec
 from portway.wire.websocket.faults import FrameFault
 from portway.wire.websocket.handshake import Handshake
 
@@ -41,7 +41,7 @@ _running_loop = asyncio._get_running_loop
 _NOTHING: list[str | bytes] = []
 
 # To read on in what was kept.
-_NO_BYTES = bytearray()
+_NO_BYTES = b""
 
 _SEND = "websocket.send"
 _ACCEPT = "websocket.accept"
@@ -165,7 +165,7 @@ class WebSocket(Arrivals):
 
     # --- what the link tells ---
 
-    def deliver(self, buffer: bytearray, size: int) -> None:
+    def deliver(self, buffer: bytes | bytearray, size: int) -> None:
         """So many bytes of the stream have come; the buffer is not kept."""
         self._pinged = False
         self._delivering = True
@@ -293,7 +293,7 @@ class WebSocket(Arrivals):
         queued = len(self._queue) - self._next
         return queued < self._queue_most and self._waiting_bytes < HELD_MOST and self._refills <= REFILLS_MOST
 
-    def _absorb(self, buffer: bytearray, size: int) -> None:
+    def _absorb(self, buffer: bytes | bytearray, size: int) -> None:
         """Read what came, and what was kept; as far as the application's queue has room."""
         codec = self._codec
         before = codec.size
@@ -310,7 +310,7 @@ class WebSocket(Arrivals):
     def _arrived(self, found: list[Any], size: int) -> None:
         last = found[-1]
         end = None
-        if type(last) is Closed or type(last) is FrameFault:
+        if type(last) is not str and type(last) is not bytes:
             end = last
             found.pop()
         if found and self.state == OPEN:
@@ -465,5 +465,5 @@ class WebSocket(Arrivals):
         if self._hooks is not None:
             self._hooks.opened(self)
         if kept:
-            self._absorb(bytearray(kept), len(kept))
+            self._absorb(kept, len(kept))
         self._port.credit(self.head.stream, 0)

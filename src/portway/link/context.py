@@ -31,7 +31,7 @@ READ_MOST = 64 * 1024
 TUNNEL_READ_MOST = 256 * 1024
 
 # The same of what TLS has sealed.
-SEALED_READ_MOST = 64 * 1024
+SEALED_READ_MOST = 128 * 1024
 
 # For a peer to answer our close, in seconds; the library `websockets` has as much.
 CLOSE = 10.0

@@ -12,7 +12,7 @@ from portway.wire.http2.codec cimport Codec
 
 cdef object _now
 cdef Py_ssize_t BACKLOG_MOST
-cdef bint COMPILED
+cdef Py_ssize_t ROOM
 
 
 @cython.final
@@ -23,25 +23,36 @@ cdef class Http2Link(Requests):
     cdef bint _corked
     cdef bint _late
     cdef double _late_since
+    cdef Py_ssize_t _kept
     cdef bint _reading_on
     cdef bint _draining
     cdef list _held_up
     cdef Py_ssize_t _stall_at
     cdef Py_ssize_t _silence_at
     cdef Py_ssize_t _refilled
+    cdef list _unbegun
     cdef int _waiting
 
-    @cython.locals(read=bytearray, buffer="const unsigned char *", data=bytes)
-    cpdef object buffer_updated(self, Py_ssize_t size)
+    @cython.locals(kept=Py_ssize_t)
+    cpdef object get_buffer(self, object hint)
 
-    @cython.locals(seconds=Py_ssize_t)
+    cpdef object buffer_updated(self, Py_ssize_t size)
     cpdef object data_received(self, bytes data)
 
-    @cython.locals(body=events.Body, cycle=Cycle, tunnel=Tunnel)
+    @cython.locals(codec=Codec, seconds=Py_ssize_t)
+    cdef object _take_in(self, bytes data, Py_ssize_t size)
+
+    @cython.locals(cycle=Cycle, tunnel=Tunnel)
     cdef object _heed(self, object event)
+
+    @cython.locals(cycle=Cycle, tunnel=Tunnel)
+    cdef object _deliver(self, events.Body body)
 
     @cython.locals(cycle=Cycle, tunnel=Tunnel, socket=WebSocket)
     cdef object _begin(self, events.Head head)
+
+    @cython.locals(unbegun=list, cycle=Cycle)
+    cdef object _begin_all(self)
 
     cpdef object open_tunnel(self, Py_ssize_t stream, Outgoing headers)
 

@@ -25,21 +25,22 @@ from portway.wire.websocket import handshake
 
 _now = time.perf_counter
 
+# What is read at once: with it what the filter of TLS reads at once fits in, and most content comes with its head.
+ROOM = 160 * 1024
+
 # A peer that reads nothing is not asked for more, when so many bytes of answers wait that are not content.
 BACKLOG_MOST = 64 * 1024
 
 # For the answer to our last ping, in seconds: requests that were sent before it are still taken.
 TURN = 1.0
 
-COMPILED = not __file__.endswith(".py")
-
 
 class Http2Link(Requests):
     """A Port for all requests of a connection, and the protocol of its transport."""
 
     __slots__ = (
-        "_codec", "_corked", "_cycles", "_draining", "_held_up", "_late", "_late_since", "_reading_on", "_refilled",
-        "_silence_at", "_stall_at", "_tunnels", "_waiting",
+        "_codec", "_corked", "_cycles", "_draining", "_held_up", "_kept", "_late", "_late_since", "_reading_on",
+        "_refilled", "_silence_at", "_stall_at", "_tunnels", "_unbegun", "_waiting",
     )  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
@@ -51,12 +52,14 @@ class Http2Link(Requests):
         self._corked = False  # what is queued is written when the bytes at hand have been looked at
         self._late = False  # the loop will call `write_out`
         self._late_since = 0.0
+        self._kept = 0  # bytes that the codec has written to the buffer, before what is read next
         self._reading_on = False  # the loop will call `_read_on`
         self._draining = False
         self._held_up: list[int] = []  # streams that wait for the transport to have room
         self._stall_at = 0  # the ticks at which streams are looked for on which nothing goes, and nothing comes
         self._silence_at = 0
         self._refilled = shared.clock.now
+        self._unbegun: list[tuple[Cycle, dict[str, Any]]] = []  # requests whose application is yet to be called
         self._waiting = waits.FOR_US
 
     def __repr__(self) -> str:
@@ -72,18 +75,17 @@ class Http2Link(Requests):
             self.drain()
 
     def get_buffer(self, hint: int) -> memoryview:
-        return self._shared.view
+        kept = self._kept = self._codec.restore(self._shared.buffer)
+        return memoryview(self._shared.buffer)[kept : kept + ROOM]
 
     def buffer_updated(self, size: int) -> None:
-        read = self._shared.buffer
-        buffer = read
-        if COMPILED:
-            data: bytes = buffer[0:size]  # type: ignore[assignment]  # see `tcp`
-        else:
-            data = bytes(buffer[0:size])
-        self.data_received(data)
+        self._take_in(None, self._kept + size)
 
     def data_received(self, data: bytes) -> None:
+        self._take_in(data, 0)
+
+    def _take_in(self, data: bytes | None, size: int) -> None:
+        """Bytes have come, or so many are in the buffer, together with what was kept."""
         if self._transport is None or self._lingering:
             return
         seconds = (self._clock.now - self._refilled) // TICKS_A_SECOND
@@ -92,10 +94,13 @@ class Http2Link(Requests):
             self._codec.refill(seconds)
         self._corked = True
         try:
-            for event in self._codec.receive(data):
+            codec = self._codec
+            for event in codec.receive_from(self._shared.buffer, size) if data is None else codec.receive(data):
                 self._heed(event)
         except ConnectionFault as fault:
             self._refuse(fault)
+        if self._unbegun:
+            self._begin_all()
         self._corked = False
         self._write_all()
         if self._codec.unread() and not self._reading_on:
@@ -147,18 +152,14 @@ class Http2Link(Requests):
     # --- events of the codec ---
 
     def _heed(self, event: Any) -> None:
-        number = event.stream
         if type(event) is events.Head:
             self._begin(event)
             return
-        tunnel = self._tunnels.get(number)
         if type(event) is events.Body:
-            cycle = self._cycles.get(number)
-            if tunnel is not None:
-                tunnel.deliver(event.data, event.end)
-            elif cycle is not None:
-                cycle.deliver(event.data, event.end)
+            self._deliver(event)
             return
+        number = event.stream
+        tunnel = self._tunnels.get(number)
         cycle = self._cycles.pop(number, None)
         if type(event) is events.Refusal:
             self._shared.refusals.tell(self.peer, event.fault)
@@ -170,11 +171,22 @@ class Http2Link(Requests):
         if cycle is not None:
             self._lose(cycle)
 
+    def _deliver(self, body: events.Body) -> None:
+        tunnel = self._tunnels.get(body.stream) if self._tunnels else None
+        cycle = self._cycles.get(body.stream)
+        if tunnel is not None:
+            tunnel.deliver(body.data, body.end)
+        elif cycle is not None:
+            cycle.deliver(body.data, body.end)
+
     def _begin(self, head: events.Head) -> None:
         cycle = self._cycle_of(head)
         if head.upgrade is None:
             self._cycles[head.stream] = cycle
-            self._start(cycle)
+            if head.end:
+                self._start(cycle, self._asked)
+            else:
+                self._unbegun.append((cycle, self._asked))
             return
         tunnel = Tunnel(self._shared, self, head.stream, self._draining)
         self._cycles[head.stream] = cycle
@@ -183,6 +195,14 @@ class Http2Link(Requests):
             tunnel.socket = socket
             self._tunnels[head.stream] = tunnel
             self._shared.starter.open(self._shared.app, self._asked, socket)
+
+    def _begin_all(self) -> None:
+        """Call the applications whose requests have content: they find there what of it came along with the head."""
+        unbegun = self._unbegun
+        self._unbegun = []
+        for cycle, asked in unbegun:
+            if not cycle.lost:
+                self._start(cycle, asked)
 
     # --- what requests ask of the wire ---
 

@@ -25,7 +25,7 @@ cdef class Requests(Flow):
     cdef Cycle _cycle_of(self, Head head)
 
     @cython.locals(shared=Shared, counts=Counts)
-    cdef object _start(self, Cycle cycle)
+    cdef object _start(self, Cycle cycle, dict asked)
 
     cdef object _lose(self, object cycle)
     cdef object _call_off(self, object cycle)

@@ -56,7 +56,7 @@ class Requests(Flow):
         cycle.begin(head, self, shared.loop, shared.hooks, asked["client"])
         return cycle
 
-    def _start(self, cycle: Cycle) -> None:
+    def _start(self, cycle: Cycle, asked: dict[str, Any]) -> None:
         """Call the application for it; it may be through when this returns."""
         shared = self._shared
         counts = shared.counts
@@ -65,7 +65,7 @@ class Requests(Flow):
             app = call.unavailable
         if counts.on_request is not None:
             counts.on_request(counts.requests)
-        shared.starter.start(app, self._asked, cycle)
+        shared.starter.start(app, asked, cycle)
 
     def _lose(self, cycle: Cycle | WebSocket) -> None:
         """Its client has gone."""

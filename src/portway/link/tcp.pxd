@@ -15,6 +15,7 @@ cdef Py_ssize_t HELD_MOST
 cdef Py_ssize_t HELD_FEW
 cdef Py_ssize_t READ_LEAST
 cdef Py_ssize_t COUNTED_LEAST
+cdef Py_ssize_t LARGE_READ
 cdef Py_ssize_t LOOK
 cdef bint COMPILED
 
@@ -40,14 +41,14 @@ cdef class Link(Requests):
     cpdef object data_received(self, bytes data)
 
 
-    @cython.locals(head=events.Head, body=events.Body)
+    @cython.locals(unbegun=Cycle, body=events.Body)
     cdef object _take_in(self, list found)
 
     @cython.locals(cycle=Cycle, socket=WebSocket)
-    cdef object _begin(self, events.Head head)
+    cdef Cycle _begin(self, events.Head head)
 
     @cython.locals(tunnel=WebSocket)
-    cdef object _deliver(self, bytearray buffer, Py_ssize_t size)
+    cdef object _deliver(self, const unsigned char *buffer, Py_ssize_t size)
 
 
     cdef bint _sent(self, bint end, bint whole) except -1

@@ -16,6 +16,7 @@ from portway.link.clock import ticks
 from portway.link.context import READ_MOST, Shared
 from portway.link.http2 import Http2Link
 from portway.link.peers import reset_on_close
+from portway.link.plain import Small, speak_to
 from portway.link.requests import Requests
 from portway.wire import events, waits
 from portway.wire.faults import Preface, ProtocolFault
@@ -33,6 +34,9 @@ COUNTED_LEAST = 2048
 
 # The least that is worth a read: below it, reading stops.
 READ_LEAST = 16 * 1024
+
+# From so large a read on a tunnel reads into the buffer, which saves a copy: see `plain.Small`.
+LARGE_READ = 16 * 1024
 
 # How often a client is looked for that is not read from.
 LOOK = ticks(5.0)
@@ -95,7 +99,9 @@ class Link(Requests):
         if self._transport is None:  # `_turn` asked for this, and the connection went in between
             return
         if self._tunnel is not None:
-            self._deliver(bytearray(data), len(data))
+            if len(data) >= LARGE_READ:
+                speak_to(self._transport, self._shared.protocol(self))
+            self._deliver(data, len(data))
             return
         self._corked = True
         self._later = False
@@ -185,16 +191,21 @@ class Link(Requests):
     # --- events of the codec ---
 
     def _take_in(self, found: list[Any]) -> None:
+        unbegun = None
         for event in found:
             if type(event) is events.Head:
-                self._begin(event)
+                unbegun = self._begin(event)
             elif self._cycle is not None:
                 body = event
                 self._held = self._cycle.deliver(body.data, body.end)
                 if self._held > HELD_MOST - READ_LEAST:
                     self._pause()
+        if unbegun is not None:
+            # Not before: the application finds there what of the content came along with the head.
+            self._start(unbegun, self._asked)
 
-    def _begin(self, head: events.Head) -> None:
+    def _begin(self, head: events.Head) -> Cycle | None:
+        """The request, if its application is yet to be called."""
         cycle = self._cycle = self._cycle_of(head)
         self._held = 0  # what an earlier request left unread is gone
         if head.upgrade is not None and self._shared.websockets is not None and handshake.asked_for(head):
@@ -202,8 +213,8 @@ class Link(Requests):
             if socket is not None:
                 self._socket = socket
                 self._shared.starter.open(self._shared.app, self._asked, socket)
-        else:
-            self._start(cycle)
+            return None
+        return cycle
 
     # --- what the request under way asks of the wire ---
 
@@ -241,6 +252,7 @@ class Link(Requests):
         kept = self._codec.tunnel(headers, b"websocket")
         self._cycle = None
         self._tunnel = self._socket
+        speak_to(self._transport, Small(self))
         if not self._corked:
             self._flush()
             if not self._left:  # else `credit` sees to it, when what was kept has been read
@@ -258,7 +270,9 @@ class Link(Requests):
             if fault is not None:
                 self._shared.refusals.say(self.peer, fault.code, fault.text)
             self._close(fault is None)
-        elif not self._corked or self._poured > flow.JOIN_MOST:
+        elif self._corked and self._poured <= flow.JOIN_MOST:
+            return not self._full
+        else:
             if self._full or self._poured > outbox.LARGEST or not self._shared.outbox.takes(self):
                 self._flush()
             if tunnel is not None and tunnel.waiting() == waits.FOR_CLOSE and self._waiting != waits.FOR_CLOSE:
@@ -274,7 +288,7 @@ class Link(Requests):
         if self._paused and self._held <= HELD_FEW:
             self._resume()
 
-    def _deliver(self, buffer: bytearray, size: int) -> None:
+    def _deliver(self, buffer: bytes | bytearray, size: int) -> None:
         """Bytes of the tunnel."""
         tunnel = self._tunnel
         if tunnel is None or self._lingering:

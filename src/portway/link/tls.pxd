@@ -13,6 +13,7 @@ cdef Py_ssize_t RECORDS_TOGETHER
 cdef int ANSWERS_MOST
 cdef Py_ssize_t WRITE_MOST
 cdef Py_ssize_t SLICED_MOST
+cdef Py_ssize_t JOINED_MOST
 cdef bint COMPILED
 cdef int END
 cdef int HALF

@@ -34,6 +34,9 @@ SEALED_MOST = 17 * 1024
 
 SLICED_MOST = 2048
 
+# What is joined to be written, so that most records are full.
+JOINED_MOST = 4 * RECORD_MOST
+
 # So many records are written together.
 RECORDS_TOGETHER = 64
 
@@ -371,18 +374,19 @@ class Filter(Deadline):
 
 
 def together(parts: list[bytes]) -> list[bytes]:
-    """The parts, of which small neighbours are joined as long as they fit into a record: a record of its own costs
-    8,000 instructions, and the head of a frame is a part, too.
+    """The parts, of which small neighbours are joined: a record of its own costs 8,000 instructions, and the head of a
+    frame is a part, too.
     """
     joined: list[bytes] = []
     few: list[bytes] = []
     size = 0
     for part in parts:
-        if few and size + len(part) > RECORD_MOST:
+        large = len(part) > RECORD_MOST
+        if few and (large or size + len(part) > JOINED_MOST):
             joined.append(b"".join(few))
             few = []
             size = 0
-        if len(part) > RECORD_MOST:
+        if large:
             joined.append(part)
         else:
             few.append(part)

@@ -42,7 +42,7 @@ class Tunnel(Deadline):
         assert socket is not None
         self._held += len(data)
         if self._open:
-            socket.deliver(bytearray(data), len(data))
+            socket.deliver(data, len(data))
             self._settle()
         else:
             self._early.append(data)

@@ -24,14 +24,35 @@ WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 CHANCE = st.integers(0, 2**32).map(random.Random)
 
 
-def replay(start: Start, words: Callable[[Any], Any], pieces: Iterable[bytes]) -> Told:
+BUFFER = bytearray(b"\xff") * 200_000
+
+
+def by_value(codec: Any, piece: bytes) -> list[Any]:
+    return list(codec.receive(piece))
+
+
+def by_buffer(codec: Any, piece: bytes) -> list[Any]:
+    """As a link does it whose transport writes into one buffer for all connections."""
+    kept = codec.restore(BUFFER)
+    BUFFER[kept : kept + len(piece)] = piece
+    found = codec.receive_from(BUFFER, kept + len(piece))
+    BUFFER[:] = bytes(len(BUFFER))
+    return list(found)
+
+
+def replay(
+    start: Start,
+    words: Callable[[Any], Any],
+    pieces: Iterable[bytes],
+    receive: Callable[[Any, bytes], list[Any]] = by_value,
+) -> Told:
     """What becomes of a conversation. All streams are answered when it is over."""
     peer = start(greet=False, body=50_000, head=2000, streams=20)
     events: list[Any] = []
     fault = None
     try:
         for piece in pieces:
-            events += peer.codec.receive(piece)
+            events += receive(peer.codec, piece)
             while peer.codec.unread():
                 events += peer.codec.receive(b"")
     except ConnectionFault as caught:
@@ -114,7 +135,9 @@ def test_a_conversation_is_the_same_in_small_pieces(
     start: Start, words: Any, preamble: bytes, chance: random.Random, size: int
 ) -> None:
     data = conversation(chance, preamble)
-    assert replay(start, words, cut(data, range(size, len(data), size))) == replay(start, words, [data])
+    whole = replay(start, words, [data])
+    assert replay(start, words, cut(data, range(size, len(data), size))) == whole
+    assert replay(start, words, cut(data, range(90 * size, len(data), 90 * size)), by_buffer) == whole
 
 
 ODD = [
@@ -154,6 +177,7 @@ def test_any_frames_are_the_same_cut_anywhere(
     whole = replay(start, words, [text])
     places = data.draw(st.lists(st.integers(0, len(text)), max_size=8))
     assert replay(start, words, cut(text, places)) == whole
+    assert replay(start, words, cut(text, places), by_buffer) == whole
     assert replay(start, words, [text[at : at + 1] for at in range(len(text))]) == whole
 
 
@@ -161,3 +185,9 @@ def test_any_frames_are_the_same_cut_anywhere(
 def test_noise_is_the_same_cut_anywhere(start: Start, words: Any, data: bytes, opened: bool, places: list[int]) -> None:
     text = OPENING + data if opened else data
     assert replay(start, words, cut(text, [min(at, len(text)) for at in places])) == replay(start, words, [text])
+
+
+def test_what_is_kept_may_be_larger_than_a_buffer_takes(start: Start, words: Any) -> None:
+    many = b"".join(hyper.HeadersFrame(n, b"\x82\x86\x84", flags=["END_HEADERS"]).serialize() for n in range(1, 41, 2))
+    frames = OPENING + many + hyper.DataFrame(1, bytes(90)).serialize() * 1000 + ODD[14]
+    assert replay(start, words, [frames[:99_000], frames[99_000:]], by_buffer) == replay(start, words, [frames])

@@ -14,7 +14,9 @@ from portway.wire.port cimport Limits
 cdef int BLOCK_SHARE
 cdef Py_ssize_t REMEMBERED_MOST
 cdef Py_ssize_t EVENTS_MOST
+cdef Py_ssize_t RESTORED_MOST
 cdef Py_ssize_t OVERHEAD
+cdef bint COMPILED
 
 
 @cython.final
@@ -36,11 +38,17 @@ cdef class Codec(Control):
     cdef bint _unread
     cdef readonly Py_ssize_t requests
 
-    @cython.locals(
-        view="const unsigned char *", found=list, at=Py_ssize_t, stop=Py_ssize_t, size=Py_ssize_t, end=Py_ssize_t,
-        stream=Py_ssize_t, narrowed=Py_ssize_t,
-    )
     cpdef list receive(self, bytes data)
+
+    @cython.locals(size=Py_ssize_t)
+    cpdef Py_ssize_t restore(self, bytearray buffer) except -1
+
+    cpdef list receive_from(self, bytearray buffer, Py_ssize_t size)
+
+    @cython.locals(
+        found=list, at=Py_ssize_t, size=Py_ssize_t, end=Py_ssize_t, stream=Py_ssize_t, narrowed=Py_ssize_t
+    )
+    cdef list _receive(self, const unsigned char *view, Py_ssize_t stop)
 
     cpdef bint unread(self) except -1
     cpdef bint begun(self) except -1
@@ -53,21 +61,23 @@ cdef class Codec(Control):
     cdef Py_ssize_t _greet(self, bytes data) except -1
 
     cdef object _frame_of(
-        self, bytes data, Py_ssize_t at, Py_ssize_t end, int kind, int flags, Py_ssize_t stream, list found
+        self, const unsigned char *view, Py_ssize_t at, Py_ssize_t end, int kind, int flags, Py_ssize_t stream,
+        list found
     )
 
-    @cython.locals(
-        view="const unsigned char *", stream=Stream, size=Py_ssize_t, content=Py_ssize_t, last=bint, heard=bint
+    @cython.locals(stream=Stream, size=Py_ssize_t, content=Py_ssize_t, last=bint, heard=bint)
+    cdef object _take_data(
+        self, const unsigned char *view, Py_ssize_t at, Py_ssize_t end, int flags, Py_ssize_t number, list found
     )
-    cdef object _take_data(self, bytes data, Py_ssize_t at, Py_ssize_t end, int flags, Py_ssize_t number, list found)
 
     cdef object _heard_all(self, Stream stream)
 
-    @cython.locals(view="const unsigned char *")
-    cdef object _take_headers(self, bytes data, Py_ssize_t at, Py_ssize_t end, int flags, Py_ssize_t number, list found)
+    cdef object _take_headers(
+        self, const unsigned char *view, Py_ssize_t at, Py_ssize_t end, int flags, Py_ssize_t number, list found
+    )
 
     cdef object _take_continuation(
-        self, bytes data, Py_ssize_t at, Py_ssize_t end, int flags, Py_ssize_t number, list found
+        self, const unsigned char *view, Py_ssize_t at, Py_ssize_t end, int flags, Py_ssize_t number, list found
     )
 
     @cython.locals(table=DecoderTable, again=bint, pairs=list, stream=Stream, changes=Py_ssize_t)
@@ -82,4 +92,4 @@ cdef class Codec(Control):
     cdef object _take_trailers(self, Stream stream, list pairs, list found)
 
 
-cdef Py_ssize_t unpadded(bytes data, Py_ssize_t at, Py_ssize_t end) except -1
+cdef Py_ssize_t unpadded(const unsigned char *view, Py_ssize_t at, Py_ssize_t end) except -1

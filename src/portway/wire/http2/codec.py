@@ -6,6 +6,8 @@ It knows no time, no socket and no application. The rules of a stream's states a
 
 from __future__ import annotations
 
+from typing import Any
+
 from portway.wire import events, waits
 from portway.wire.events import Head
 from portway.wire.faults import ProtocolFault
@@ -29,8 +31,13 @@ REMEMBERED_MOST = 1024
 # What `receive` gives at once.
 EVENTS_MOST = 200
 
+# What was kept, and is larger, is not written to a buffer, but joined with what has come.
+RESTORED_MOST = 64 * 1024
+
 # What an entry of a header list counts beside its octets (RFC 9113 §6.5.2).
 OVERHEAD = 32
+
+COMPILED = not __file__.endswith(".py")
 
 
 class Codec(Control):
@@ -71,24 +78,44 @@ class Codec(Control):
 
         Reading stops after a number of events, so that one peer does not take the whole turn: see `unread`.
         """
-        found: list[Event] = []
         if self._kept:
             data = self._kept + data
-            self._kept = b""
+        return self._receive(data, len(data))
+
+    def restore(self, buffer: bytearray) -> int:
+        """Before a buffer is read into: write to its beginning what was kept, and tell its size."""
+        size = len(self._kept)
+        if 0 < size <= RESTORED_MOST:
+            buffer[:size] = self._kept
+            return size
+        return 0
+
+    def receive_from(self, buffer: bytearray, size: int) -> list[Event]:
+        """`receive` of the first bytes of a buffer that will be written to again. What was kept is among them.
+
+        Of content each byte is copied once so, and not three times: 5 % of a posted 10 KiB.
+        """
+        if len(self._kept) > RESTORED_MOST:
+            return self.receive(bytes(buffer[:size]))
+        if COMPILED:
+            return self._receive(buffer, size)
+        return self._receive(bytes(buffer[:size]), size)
+
+    def _receive(self, view: Any, stop: int) -> list[Event]:
+        found: list[Event] = []
+        self._kept = b""
         if self.closing:
             return found
         at = 0
-        stop = len(data)
         if not self._greeted:
-            at = self._greet(data)
+            at = self._greet(view[0:stop])
             if at == 0:
-                self._kept = data
+                self._kept = view[0:stop]
                 return found
         if self._narrowed:
             narrowed = self._narrowed
             self._narrowed = 0
             self._glitches.spend(narrowed)
-        view = data
         self._unread = False
         while stop - at >= frames.HEAD_SIZE:
             if len(found) >= EVENTS_MOST:
@@ -100,11 +127,11 @@ class Codec(Control):
             end = at + frames.HEAD_SIZE + size
             if end > stop:
                 break
-            stream = frames.number(data, at + 5) & frames.STREAM_MASK
-            self._frame_of(data, at + frames.HEAD_SIZE, end, view[at + 3], view[at + 4], stream, found)
+            stream = frames.number(view, at + 5) & frames.STREAM_MASK
+            self._frame_of(view, at + frames.HEAD_SIZE, end, view[at + 3], view[at + 4], stream, found)
             at = end
         if at < stop:
-            self._kept = data[at:]
+            self._kept = view[at:stop]
         return found
 
     def unread(self) -> bool:
@@ -157,7 +184,7 @@ class Codec(Control):
         return size
 
     def _frame_of(
-        self, data: bytes, at: int, end: int, kind: int, flags: int, stream: int, found: list[Event]
+        self, view: Any, at: int, end: int, kind: int, flags: int, stream: int, found: list[Event]
     ) -> None:  # fmt: skip
         """One frame, whose payload lies between `at` and `end`."""
         if self._block_stream and (kind != frames.CONTINUATION or stream != self._block_stream):
@@ -165,23 +192,22 @@ class Codec(Control):
         if not self._welcomed and kind != frames.SETTINGS:
             raise ConnectionFault("the first frame is no SETTINGS")  # §3.4
         if kind == frames.DATA:
-            self._take_data(data, at, end, flags, stream, found)
+            self._take_data(view, at, end, flags, stream, found)
         elif kind == frames.HEADERS:
-            self._take_headers(data, at, end, flags, stream, found)
+            self._take_headers(view, at, end, flags, stream, found)
         elif kind == frames.WINDOW_UPDATE:
-            self._take_window(data, at, end, stream, found)
+            self._take_window(view, at, end, stream, found)
         elif kind == frames.RST_STREAM:
-            self._take_reset(data, at, end, stream, found)
+            self._take_reset(view, at, end, stream, found)
         elif kind == frames.CONTINUATION:
-            self._take_continuation(data, at, end, flags, stream, found)
+            self._take_continuation(view, at, end, flags, stream, found)
         else:
-            self._take_rare(data[at:end], kind, flags, stream, found)
+            self._take_rare(view[at:end], kind, flags, stream, found)
 
     # --- inside: content ---
 
-    def _take_data(self, data: bytes, at: int, end: int, flags: int, number: int, found: list[Event]) -> None:
+    def _take_data(self, view: Any, at: int, end: int, flags: int, number: int, found: list[Event]) -> None:
         # §6.1; all of the payload counts for the windows (§6.9.1).
-        view = data
         if number == 0:
             raise ConnectionFault("a DATA frame belongs to no stream")
         size = end - at
@@ -189,7 +215,7 @@ class Codec(Control):
             raise ConnectionFault("there is more content than the window lets in", faults.FLOW_CONTROL_ERROR)
         self._their_room -= size
         if flags & frames.PADDED:
-            padding = unpadded(data, at, end)
+            padding = unpadded(view, at, end)
             at += 1
             end -= padding
         stream = self._stream_of(number, frames.DATA, found)
@@ -236,20 +262,19 @@ class Codec(Control):
 
     # --- inside: heads ---
 
-    def _take_headers(self, data: bytes, at: int, end: int, flags: int, number: int, found: list[Event]) -> None:
+    def _take_headers(self, view: Any, at: int, end: int, flags: int, number: int, found: list[Event]) -> None:
         # §6.2
-        view = data
         if number & 1 == 0:
             raise ConnectionFault("a HEADERS frame is on a stream that a client cannot open")
         if flags & frames.PADDED:
-            padding = unpadded(data, at, end)
+            padding = unpadded(view, at, end)
             at += 1
             end -= padding
         self._block_fault = False
         if flags & frames.WITH_PRIORITY:
             if end - at < frames.PRIORITY_SIZE:
                 raise too_long() if flags & frames.PADDED else wrong_size("HEADERS")
-            self._block_fault = frames.number(data, at) & frames.STREAM_MASK == number
+            self._block_fault = frames.number(view, at) & frames.STREAM_MASK == number
             at += frames.PRIORITY_SIZE
         self._block_end = flags & frames.END_STREAM != 0
         if flags & frames.END_HEADERS:
@@ -259,7 +284,7 @@ class Codec(Control):
             self._block = [view[at:end]]
             self._block_left = self._block_most - (end - at)
 
-    def _take_continuation(self, data: bytes, at: int, end: int, flags: int, number: int, found: list[Event]) -> None:
+    def _take_continuation(self, view: Any, at: int, end: int, flags: int, number: int, found: list[Event]) -> None:
         # §6.10
         if self._block_stream == 0:
             raise ConnectionFault("a CONTINUATION frame continues nothing")
@@ -267,7 +292,7 @@ class Codec(Control):
         self._block_left -= end - at
         if self._block_left < 0:
             raise ConnectionFault("a header block is far too large", faults.ENHANCE_YOUR_CALM)
-        self._block.append(data[at:end])
+        self._block.append(view[at:end])
         if flags & frames.END_HEADERS:
             block = b"".join(self._block)
             self._block = []
@@ -385,11 +410,11 @@ class Codec(Control):
             found.append(events.Body(stream.number, b"", True))
 
 
-def unpadded(data: bytes, at: int, end: int) -> int:
+def unpadded(view: Any, at: int, end: int) -> int:
     """How many bytes at the end of a padded payload are padding (§6.1)."""
-    if at == end or data[at] >= end - at:
+    if at == end or view[at] >= end - at:
         raise too_long() if at < end else wrong_size("padded")
-    return data[at]
+    return int(view[at])
 
 
 def too_long() -> ConnectionFault:

@@ -48,12 +48,12 @@ cdef class Control(Writer):
     cdef object _answer(self, Py_ssize_t number, object fault, list found)
 
     @cython.locals(stream=Stream, size=Py_ssize_t)
-    cdef object _take_window(self, bytes data, Py_ssize_t at, Py_ssize_t end, Py_ssize_t number, list found)
+    cdef object _take_window(self, const unsigned char *view, Py_ssize_t at, Py_ssize_t end, Py_ssize_t number, list found)
 
     cdef object _widen(self, Stream stream, Py_ssize_t size, list found)
 
     @cython.locals(stream=Stream)
-    cdef object _take_reset(self, bytes data, Py_ssize_t at, Py_ssize_t end, Py_ssize_t number, list found)
+    cdef object _take_reset(self, const unsigned char *view, Py_ssize_t at, Py_ssize_t end, Py_ssize_t number, list found)
 
     cdef object _take_settings(self, bytes payload, int flags, Py_ssize_t number)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from portway.wire import events
 from portway.wire.faults import ProtocolFault
 from portway.wire.http1.encode import Preamble
@@ -173,11 +175,11 @@ class Control(Writer):
         answered = self.refuse(number, fault)
         found.append(events.Refusal(number, fault, answered))
 
-    def _take_window(self, data: bytes, at: int, end: int, number: int, found: list[Event]) -> None:
+    def _take_window(self, view: Any, at: int, end: int, number: int, found: list[Event]) -> None:
         # §6.9
         if end - at != frames.NUMBER_SIZE:
             raise wrong_size("WINDOW_UPDATE")
-        size = frames.number(data, at) & frames.STREAM_MASK
+        size = frames.number(view, at) & frames.STREAM_MASK
         if number == 0:
             if size == 0:
                 raise ConnectionFault("a WINDOW_UPDATE is of no size")
@@ -200,7 +202,7 @@ class Control(Writer):
         elif stream.queued and stream.window > 0:
             self._schedule.add(stream)
 
-    def _take_reset(self, data: bytes, at: int, end: int, number: int, found: list[Event]) -> None:
+    def _take_reset(self, view: Any, at: int, end: int, number: int, found: list[Event]) -> None:
         # §6.4
         if end - at != frames.NUMBER_SIZE:
             raise wrong_size("RST_STREAM")
@@ -211,7 +213,7 @@ class Control(Writer):
             return
         if not stream.ending:
             self._resets.spend(1)
-        code = frames.number(data, at)
+        code = frames.number(view, at)
         self._close(stream, states.LEFT)
         found.append(events.Reset(number, f"the client reset the stream ({faults.NAMES.get(code, code)})"))
 

@@ -1,6 +1,7 @@
 cimport cython
 
 cdef int HEAD_SIZE
+cdef bytes BLANK
 cdef Py_ssize_t PAYLOAD_LEAST
 cdef Py_ssize_t PAYLOAD_MOST
 cdef Py_ssize_t STREAM_MASK
@@ -31,9 +32,10 @@ cdef int PING_SIZE
 cdef int SETTING_SIZE
 cdef int GOAWAY_LEAST
 
-@cython.locals(view="const unsigned char *", high="long long")
-cpdef long long number(bytes data, Py_ssize_t at) except -1
+@cython.locals(high="long long")
+cpdef long long number(const unsigned char *view, Py_ssize_t at) except -1
 
+@cython.locals(at=Py_ssize_t)
 cpdef object write_head(bytearray out, Py_ssize_t size, int kind, int flags, Py_ssize_t stream)
 cpdef object write_number(bytearray out, Py_ssize_t value)
 cpdef object write_size(bytearray out, Py_ssize_t at, Py_ssize_t size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # §3.4
 
 HEAD_SIZE = 9
+BLANK = bytes(HEAD_SIZE)
 PAYLOAD_LEAST = 16384  # §4.2: what any peer must take
 PAYLOAD_MOST = 2**24 - 1
 STREAM_MASK = 0x7FFFFFFF
@@ -37,21 +38,23 @@ SETTING_SIZE = 6
 GOAWAY_LEAST = 8
 
 
-def number(data: bytes, at: int) -> int:
+def number(view: bytes | bytearray, at: int) -> int:
     """The four bytes that begin at `at`."""
-    view = data
     # In halves: four shifted bytes are more than a C int holds.
     high = view[at] << 8 | view[at + 1]
     return high << 16 | view[at + 2] << 8 | view[at + 3]
 
 
 def write_head(out: bytearray, size: int, kind: int, flags: int, stream: int) -> None:
-    out.append(size >> 16)
-    out.append(size >> 8 & 0xFF)
-    out.append(size & 0xFF)
-    out.append(kind)
-    out.append(flags)
-    write_number(out, stream)
+    at = len(out)
+    out += BLANK  # at once: nine calls of append are 600 instructions more
+    write_size(out, at, size)
+    out[at + 3] = kind
+    out[at + 4] = flags
+    out[at + 5] = stream >> 24
+    out[at + 6] = stream >> 16 & 0xFF
+    out[at + 7] = stream >> 8 & 0xFF
+    out[at + 8] = stream & 0xFF
 
 
 def write_number(out: bytearray, value: int) -> None:

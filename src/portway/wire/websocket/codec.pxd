@@ -42,7 +42,7 @@ cdef class Codec:
     cdef readonly int state
 
     cpdef list receive(self, bytes data, Py_ssize_t room, Py_ssize_t weight)
-    cpdef list receive_from(self, bytearray buffer, Py_ssize_t size, Py_ssize_t room, Py_ssize_t weight)
+    cpdef list receive_from(self, const unsigned char *buffer, Py_ssize_t size, Py_ssize_t room, Py_ssize_t weight)
 
     @cython.locals(data=bytes, found=list)
     cdef list _receive(self, const unsigned char *view, Py_ssize_t size, Py_ssize_t room, Py_ssize_t weight)

@@ -103,7 +103,7 @@ class Codec:
         """
         return self._receive(data, len(data), room, weight)
 
-    def receive_from(self, buffer: bytearray, size: int, room: int, weight: int) -> list[Event]:
+    def receive_from(self, buffer: bytes | bytearray, size: int, room: int, weight: int) -> list[Event]:
         """The same, for the first bytes of a buffer that will be written to again: they are copied once, unmasked."""
         if COMPILED:
             return self._receive(buffer, size, room, weight)
