@@ -17,6 +17,7 @@ from portway.link.context import READ_MOST, Shared
 from portway.link.http2 import Http2Link
 from portway.link.peers import reset_on_close
 from portway.link.requests import Requests
+from portway.link.splice import Splice, open_splice
 from portway.wire import events, waits
 from portway.wire.faults import Preface, ProtocolFault
 from portway.wire.fields import Outgoing
@@ -44,8 +45,8 @@ class Link(Requests):
     """HTTP/1.1, one request at a time, and the tunnel that it may become."""
 
     __slots__ = (
-        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_later", "_socket", "_tunnel",
-        "_waiting",
+        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_later", "_socket", "_splice",
+        "_tunnel", "_waiting",
     )  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
@@ -54,6 +55,7 @@ class Link(Requests):
         self._cycle: Cycle | None = None
         self._socket: WebSocket | None = None  # that the request under way asked for
         self._tunnel: WebSocket | None = None  # what all bytes belong to, since it was accepted
+        self._splice: Splice | None = None  # a piece of a file that is being written past the transport
         self._corked = False  # what is queued is written when the bytes at hand have been looked at
         self._answered = False  # the response of `_cycle` is complete
         self._draining = False
@@ -158,6 +160,9 @@ class Link(Requests):
 
     def resume_writing(self) -> None:
         self._full = False
+        if self._splice is not None:
+            self._splice.go_on()
+            return
         self._settle()
         if self._lingering:
             self._wait(waits.FOR_END)
@@ -173,6 +178,8 @@ class Link(Requests):
         shared.counts.forget(self)
         self._end_time()
         self._transport = None  # before anyone is told: nothing is written any more, and no deadline set
+        if self._splice is not None:
+            self._splice.stop()
         socket = self._socket
         self._socket = self._tunnel = None
         if socket is not None:
@@ -220,6 +227,17 @@ class Link(Requests):
     def body(self, stream: int, data: bytes, end: bool) -> bool:
         self._codec.body(data, end)
         return self._sent(end, False)
+
+    def splice(self, stream: int, descriptor: int, offset: int, size: int) -> Any:
+        if self._lingering or not self._codec.unframed():
+            return None
+        self._splice = open_splice(self, self._transport, self._shared.loop, descriptor, offset, size)
+        return None if self._splice is None else self._splice.begin()
+
+    def spliced(self) -> None:
+        self._splice = None
+        if self._transport is not None:
+            self.resume_writing()
 
     def trailers(self, stream: int, headers: Outgoing) -> None:
         self._codec.trailers(headers)
