@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import portway
-from portway.testing import Raw, Response, Served, serve
+from portway.testing import Raw, Response, serve
 from portway.types import ASGIApp, Receive, Scope, Send
 
 pytestmark = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
@@ -130,10 +130,9 @@ def test_an_old_client_gets_the_file_too(loop: str, file: Make, size: int) -> No
             {"type": ZEROCOPYSEND, "file": opened.fileno(), "offset": 0},
         )
         for message in both:
-            with serve(sends(OK, message), lifespan="off", loop=loop) as served:
-                with Raw(served.host, served.port) as raw:
-                    assert raw.ask(OLD).body == content(size)
-                    assert raw.rest() == b""
+            with serve(sends(OK, message), lifespan="off", loop=loop) as served, Raw(served.host, served.port) as raw:
+                assert raw.ask(OLD).body == content(size)
+                assert raw.rest() == b""
 
 
 def test_an_old_client_reads_to_the_end_where_no_length_is_known(loop: str, file: Make) -> None:  # ASGI 57
@@ -163,32 +162,34 @@ def test_it_is_sent_by_http2(
         message = {"type": kind, "path": opened.name, "file": opened, "offset": 0}
         settings = localhost if secure else {}
         tls = authority.context() if secure else None
-        with serve(sends(OK, message), lifespan="off", loop=loop, **settings) as served:
-            with dial(served, tls=tls) as client:
-                streams = [client.begin() for _ in range(3)]
-                for answer in map(client.answer, streams):
-                    assert (answer.status, answer.header("content-length")) == (200, str(size))
-                    assert answer.body == content(size)
+        app = sends(OK, message)
+        with serve(app, lifespan="off", loop=loop, **settings) as served, dial(served, tls=tls) as client:
+            streams = [client.begin() for _ in range(3)]
+            for answer in map(client.answer, streams):
+                assert (answer.status, answer.header("content-length")) == (200, str(size))
+                assert answer.body == content(size)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_it_is_sent_over_tls(loop: str, file: Make, localhost: Any, authority: Any, size: int) -> None:  # ASGI 56
-    with serve(sends_path(file(size)), lifespan="off", loop=loop, **localhost) as served:
-        with Raw(served.host, served.port, tls=authority.context()) as raw:
-            for _ in range(2):
-                assert raw.ask(GET).body == content(size)
+    with (
+        serve(sends_path(file(size)), lifespan="off", loop=loop, **localhost) as served,
+        Raw(served.host, served.port, tls=authority.context()) as raw,
+    ):
+        for _ in range(2):
+            assert raw.ask(GET).body == content(size)
 
 
 def test_it_is_sent_through_a_unix_socket(loop: str, file: Make, tmp_path: Path) -> None:  # ASGI 56
     path = str(tmp_path / "s")
-    with serve(sends_path(file(3_000_000)), lifespan="off", loop=loop, uds=path):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(20)
-            client.connect(path)
-            client.sendall(GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
-            found = b""
-            while data := client.recv(1 << 16):
-                found += data
+    app = sends_path(file(3_000_000))
+    with serve(app, lifespan="off", loop=loop, uds=path), socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(path)
+        client.sendall(GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+        found = b""
+        while data := client.recv(1 << 16):
+            found += data
     assert found.endswith(content(3_000_000))
 
 
@@ -202,6 +203,47 @@ def test_the_extensions_are_offered_to_every_request(loop: str) -> None:  # ASGI
         for request in (GET, OLD):
             with Raw(served.host, served.port) as raw:
                 assert raw.ask(request).body.endswith(b"http.response.pathsend,http.response.zerocopysend")
+
+
+def test_a_file_that_the_disk_has_yet_to_bring_is_the_same(loop: str, file: Make) -> None:  # ASGI 56
+    path = file(5_000_000)
+    with open(path, "rb") as opened:
+        os.fsync(opened.fileno())
+        with serve(sends_path(path), lifespan="off", loop=loop) as served, Raw(served.host, served.port) as raw:
+            for piece in (0, 2_000_000):
+                os.posix_fadvise(opened.fileno(), piece, 0, os.POSIX_FADV_DONTNEED)
+                raw.send(GET)
+                assert body_of(raw) == content(5_000_000)
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_others_have_their_turn_while_a_file_is_sent(
+    loop: str, big: Path, localhost: Any, authority: Any, secure: bool
+) -> None:  # ASGI 2, 56
+    turns = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        running = asyncio.get_running_loop()
+
+        def turn() -> None:
+            turns.append(turn)
+            if not sending.done():
+                running.call_soon(turn)
+
+        await send(OK)
+        sending = asyncio.ensure_future(send({"type": PATHSEND, "path": str(big)}))
+        running.call_soon(turn)
+        await sending
+
+    tls = authority.context() if secure else None
+    settings = localhost if secure else {}
+    with (
+        serve(app, lifespan="off", loop=loop, **settings) as served,
+        Raw(served.host, served.port, tls=tls) as raw,
+    ):
+        raw.send(GET)
+        assert len(body_of(raw)) == BIG
+    assert len(turns) >= BIG // (1024 * 1024)
 
 
 # --- pieces of files ---
@@ -433,6 +475,17 @@ def test_what_is_no_file_is_refused_before_anything_is_sent(loop: str) -> None: 
     assert seen == ["raised"]
 
 
+@pytest.mark.parametrize("size", [100, 1_000_000])
+def test_a_descriptor_that_is_not_for_reading_is_refused(loop: str, file: Make, log: Any, size: int) -> None:  # ASGI 57
+    opened = os.open(file(size), os.O_WRONLY)
+    app = sends(OK, {"type": ZEROCOPYSEND, "file": opened, "offset": 0})
+    with serve(app, lifespan="off", loop=loop) as served, Raw(served.host, served.port) as raw:
+        raw.send(GET)
+        assert len(raw.rest()) < size + 1000
+    os.close(opened)
+    assert "cannot be sent: Bad file descriptor" in log.error
+
+
 # --- lengths that are not kept ---
 
 
@@ -572,6 +625,20 @@ def test_a_client_that_reads_nothing_is_given_up(loop: str, big: Path, log: Any,
     assert any("read nothing of its response in time" in line for line in log.lines)
 
 
+@pytest.mark.parametrize("kind", [PATHSEND, ZEROCOPYSEND])
+def test_a_client_that_reads_a_little_now_and_then_is_not(loop: str, big: Path, kind: str) -> None:
+    app = Sender(big, kind)
+    with serve(app, lifespan="off", loop=loop, timeout_response=1.0) as served, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.settimeout(20)
+        client.connect((served.host, served.port))
+        client.sendall(GET)
+        for _ in range(10):  # three times as long as it may read nothing; the kernel tells of no room meanwhile
+            assert client.recv(60_000)
+            assert not app.over.wait(0.4)
+    assert app.outcome == [portway.ClientDisconnected]
+
+
 def test_a_cancelled_transfer_breaks_the_response_off(loop: str, big: Path) -> None:  # ASGI 7, 56
     outcome: list[str] = []
 
@@ -665,13 +732,15 @@ def test_a_file_that_is_truncated_meanwhile_breaks_the_response_off(
 ) -> None:  # ASGI 7, 27
     path = file(40_000_000)
     app = Sender(path, kind)
-    with serve(app, lifespan="off", loop=loop, **(localhost if secure else {})) as served:
-        with Raw(served.host, served.port, tls=authority.context() if secure else None) as raw:
-            raw.send(GET)
-            raw.exactly(1000)
-            os.truncate(path, 1_000_000)
-            found = raw.rest()
-            assert len(found) < 40_000_000 - 1000
+    tls = authority.context() if secure else None
+    with (
+        serve(app, lifespan="off", loop=loop, **(localhost if secure else {})) as served,
+        Raw(served.host, served.port, tls=tls) as raw,
+    ):
+        raw.send(GET)
+        raw.exactly(1000)
+        os.truncate(path, 1_000_000)
+        assert len(raw.rest()) < 40_000_000 - 1000
     assert app.outcome == [portway.MessageError]
     assert "bytes shorter while it was sent" in log.error
 

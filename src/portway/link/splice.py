@@ -9,12 +9,21 @@ seen that it is in memory.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sys
 from typing import Any
 
 from portway.link.requests import WRITE_MOST
 
+try:
+    import fcntl
+    import termios
+except ImportError:  # elsewhere than on Unix
+    fcntl = termios = None  # type: ignore[assignment]
+
 _sendfile = getattr(os, "sendfile", None)
+_QUEUED = termios.TIOCOUTQ if sys.platform == "linux" else 0  # of a socket it is what was not acknowledged, see tcp(7)
 
 
 class Splice:
@@ -57,6 +66,16 @@ class Splice:
             self._transport.set_write_buffer_limits(high=WRITE_MOST)
         if self._future.done() or self._transport.is_closing() or self._push():
             self.stop()
+
+    def unsent(self) -> int:
+        """What the client has yet to take of what was written. A full socket is large, and counts as full until a
+        third of it is free: for a slow client, longer than it may take to read nothing.
+        """
+        count = bytearray(4)
+        if _QUEUED and self._socket >= 0:
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(self._socket, _QUEUED, count)
+        return int.from_bytes(count, sys.byteorder) + int(self._transport.get_write_buffer_size())
 
     def stop(self) -> None:
         """It is through, or the connection is: tell how far it came."""

@@ -35,8 +35,7 @@ COUNTED_LEAST = 2048
 # The least that is worth a read: below it, reading stops.
 READ_LEAST = 16 * 1024
 
-# How often a client is looked for that is not read from.
-LOOK = ticks(5.0)
+LOOK = ticks(5.0)  # how often a client is looked for that is not read from
 
 COMPILED = not __file__.endswith(".py")
 
@@ -229,9 +228,8 @@ class Link(Requests):
         return self._sent(end, False)
 
     def splice(self, stream: int, descriptor: int, offset: int, size: int) -> Any:
-        if self._lingering or not self._codec.unframed():
-            return None
-        self._splice = open_splice(self, self._transport, self._shared.loop, descriptor, offset, size)
+        if not self._lingering and self._codec.unframed():
+            self._splice = open_splice(self, self._transport, self._shared.loop, descriptor, offset, size)
         return None if self._splice is None else self._splice.begin()
 
     def spliced(self) -> None:
@@ -435,10 +433,12 @@ class Link(Requests):
             self._arm(self._shared.deadlines.of(what))
         self._waiting = what
 
+    def _unsent(self) -> int:
+        return Requests._unsent(self) if self._splice is None else self._splice.unsent()
+
     def _expire(self) -> None:
         self._flush()
-        transport = self._transport
-        unwritten = transport.get_write_buffer_size()
+        unwritten = self._unsent()
         if unwritten and unwritten < self._unwritten:
             self._unwritten = unwritten
             self._arm(self._shared.deadlines.write)
@@ -452,12 +452,12 @@ class Link(Requests):
             self._give_up("no answer came to a ping")
         elif self._waiting == waits.FOR_CLOSE:
             self._transport.abort()
-        elif self._waiting == waits.FOR_US and not transport.is_closing():
+        elif self._waiting == waits.FOR_US and not self._transport.is_closing():
             self._look()
         elif unwritten or self._waiting == waits.FOR_END or self._waiting == waits.FOR_REQUEST:
             self._abort_or_close(unwritten)
         elif self._waiting == waits.FOR_HEAD and not self._codec.begun():
-            transport.close()
+            self._transport.close()
         else:
             what = "head" if self._waiting == waits.FOR_HEAD else "body"
             self._refuse(ProtocolFault(f"the request's {what} did not come in time", 408))
