@@ -80,7 +80,11 @@ def test_the_scope_is_that_of_the_specification(dial: Any) -> None:  # ASGI 1, 1
         "root_path": "",
         "headers": [(b"host", b"a"), (b"x-b", b"1"), (b"cookie", b"a=1; b=2"), (b"x_y", b"2"), (b"x-b", b"3")],
         "state": {"list": [1]},
-        "extensions": {"http.response.early_hint": {}},
+        "extensions": {
+            "http.response.early_hint": {},
+            "http.response.pathsend": {},
+            "http.response.zerocopysend": {},
+        },
     }
 
 

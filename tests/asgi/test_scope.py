@@ -61,14 +61,19 @@ def test_the_scope_is_a_dict_that_names_type_and_versions(scope_of: ScopeOf) -> 
     assert scope["asgi"] == {"version": "3.0", "spec_version": "2.5"}
 
 
+FILES = {"http.response.pathsend", "http.response.zerocopysend"}
+HINTS = {"http.response.early_hint"} | FILES
+TRAILERS = {"http.response.trailers"} | HINTS
+
+
 @pytest.mark.parametrize(
     ("request_", "extensions"),
     [
-        (GET, {"http.response.early_hint"}),
-        (with_headers(b"te: trailers"), {"http.response.early_hint", "http.response.trailers"}),
-        (with_headers(b"te: gzip, Trailers"), {"http.response.early_hint", "http.response.trailers"}),
-        (with_headers(b"te: gzip"), {"http.response.early_hint"}),
-        (b"GET / HTTP/1.0\r\nte: trailers\r\n\r\n", set()),
+        (GET, HINTS),
+        (with_headers(b"te: trailers"), TRAILERS),
+        (with_headers(b"te: gzip, Trailers"), TRAILERS),
+        (with_headers(b"te: gzip"), HINTS),
+        (b"GET / HTTP/1.0\r\nte: trailers\r\n\r\n", FILES),
     ],
 )
 def test_extensions_are_those_of_this_very_request(  # ASGI 9

@@ -10,6 +10,7 @@ from portway.wire.port cimport Port
 cdef int START
 cdef int HELD
 cdef int BODY
+cdef int FILE
 cdef int TRAILERS
 cdef int DONE
 cdef int GONE
@@ -20,6 +21,8 @@ cdef str _START
 cdef str _BODY
 cdef str _TRAILERS
 cdef str _EARLY_HINT
+cdef str _PATHSEND
+cdef str _ZEROCOPYSEND
 
 
 @cython.final
@@ -74,6 +77,11 @@ cdef class Cycle:
     @cython.locals(state=int)
     cpdef object send(self, object message)
 
+    @cython.locals(outgoing=Outgoing)
+    cpdef object declare(self, Py_ssize_t size)
+
+    cpdef object bring(self, bytes data, bint end)
+
     cpdef bint fail(self, int status, str text, tuple more=*) except -1
     cpdef object abort(self)
 
@@ -82,10 +90,13 @@ cdef class Cycle:
 
     cdef object _hold(self, dict message)
 
-    @cython.locals(end=bint, last=bint, room=bint, size=Py_ssize_t, stream=Py_ssize_t, outgoing=Outgoing)
     cdef object _send_body(self, dict message)
 
+    @cython.locals(last=bint, room=bint, size=Py_ssize_t, stream=Py_ssize_t, outgoing=Outgoing)
+    cdef object _bring(self, bytes data, bint end)
+
     cdef object _wait_for_room(self)
+    @cython.locals(outgoing=Outgoing)
     cdef object _too_short(self, bytes data)
     cdef object _send_rare(self, object kind, dict message)
     cdef object _send_trailers(self, dict message)

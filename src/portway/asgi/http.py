@@ -2,6 +2,7 @@
 
   START ──response.start──► HELD ──first body──► BODY ──last body──► DONE
                               └──only body──► DONE      └──► TRAILERS ──trailers──► DONE
+  HELD, BODY ──a file──► FILE ──its end──► BODY, or what the last body leads to
   any ──the client went, or the response was given up──► GONE
 
 `response.start` is held until the first body, so that an error in between is a clean 500 (ASGI 26).
@@ -15,7 +16,7 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
-from portway.asgi import coroutines, ready
+from portway.asgi import coroutines, files, messages, ready
 from portway.asgi.mailbox import Mailbox
 from portway.errors import ClientDisconnected, MessageError
 from portway.hooks import Hooks
@@ -28,10 +29,11 @@ from portway.wire.port import Port
 START = 0
 HELD = 1
 BODY = 2
-TRAILERS = 3
-DONE = 4
-GONE = 5
-NAMES = ("START", "HELD", "BODY", "TRAILERS", "DONE", "GONE")
+FILE = 3
+TRAILERS = 4
+DONE = 5
+GONE = 6
+NAMES = ("START", "HELD", "BODY", "FILE", "TRAILERS", "DONE", "GONE")
 
 _running_loop = asyncio._get_running_loop
 
@@ -42,6 +44,8 @@ _START = "http.response.start"
 _BODY = "http.response.body"
 _TRAILERS = "http.response.trailers"
 _EARLY_HINT = "http.response.early_hint"
+_PATHSEND = "http.response.pathsend"
+_ZEROCOPYSEND = "http.response.zerocopysend"
 
 
 class Room(ready.Source):
@@ -198,7 +202,7 @@ class Cycle:
         if _running_loop() is not self.loop:
             return coroutines.sending(self, message)  # another thread's: done when it runs on the loop (ASGI 10)
         if type(message) is not dict:
-            message = as_dict(message)
+            message = messages.as_dict(message)
         kind = message.get("type")
         state = self.state
         if state in (HELD, BODY) and kind == _BODY:
@@ -207,6 +211,74 @@ class Cycle:
             self._hold(message)
             return ready.nothing()
         return self._send_rare(kind, message)
+
+    # --- what a file asks, while it is sent (see `files`) ---
+
+    @property
+    def bare(self) -> bool:
+        """Whether the response has no body, whatever is sent for it (ASGI 30)."""
+        return self.head.method == "HEAD" or self.status == 304 or self.status == 204
+
+    @property
+    def promised(self) -> int | None:
+        """How much of its content-length the response has yet to bring, if it has one."""
+        return None if self._left == fields.NO_LENGTH else self._left
+
+    def occupy(self, kind: str) -> None:
+        """From now on only the file is sent, until `vacate`."""
+        if self.state == GONE:
+            raise gone()
+        if self.state != HELD and (self.state != BODY or kind == _PATHSEND):
+            raise out_of_order(kind, self.state)
+        self.state = FILE
+
+    def vacate(self, whole: bool) -> None:
+        """The file is through; if not `whole`, no one can tell what is missing, unless nothing was sent at all."""
+        if self.state == FILE:
+            self.state = BODY if self._outgoing is None else HELD
+            if self.state == BODY and not whole:
+                self.abort()
+
+    def declare(self, size: int) -> None:
+        """The response is so long in all: it gets a content-length if it has none, and can have one."""
+        outgoing = self._outgoing
+        if outgoing is not None and outgoing.length == fields.NO_LENGTH and not self._trailers:
+            outgoing.length = size
+            outgoing.pairs.append((b"content-length", b"%d" % size))
+            self._left = fields.NO_LENGTH if self.bare else size
+
+    def bring(self, data: bytes, end: bool) -> Awaitable[None]:
+        """A piece of the file, or nothing but the end of the response."""
+        if self.state != FILE:
+            raise gone()
+        self.state = BODY
+        waiting = self._bring(data, end)
+        if self.state == BODY:
+            self.state = FILE
+        return waiting
+
+    @property
+    def begun(self) -> bool:
+        """Whether the head is sent."""
+        return self._outgoing is None
+
+    def splice(self, descriptor: int, offset: int, size: int) -> asyncio.Future[int] | None:
+        """See `Port.splice`; the head must have been sent."""
+        if self.state != FILE:
+            raise gone()
+        if self.told:
+            self.abort()
+            raise gone()
+        splicing: asyncio.Future[int] | None = self._port.splice(self.head.stream, descriptor, offset, size)
+        return splicing
+
+    def spliced(self, size: int) -> None:
+        """So much was."""
+        self.size += size
+        if self._left != fields.NO_LENGTH:
+            self._left -= size
+        if self.state != FILE:
+            raise gone()
 
     # --- what becomes of the application ---
 
@@ -251,7 +323,7 @@ class Cycle:
     def _hold(self, message: dict[str, Any]) -> None:
         status = message.get("status")
         if type(status) is not int:
-            status = _as_status(status)
+            status = messages.as_status(_START, status)
         if status < 200 or status > 999:
             raise MessageError(f"{_START}: status must be a final one, 200 to 999, and is {status}")
         trailers = message.get("trailers", False)
@@ -268,11 +340,13 @@ class Cycle:
     def _send_body(self, message: dict[str, Any]) -> Awaitable[None]:
         data = message.get("body", b"")
         if type(data) is not bytes:
-            data = _as_bytes(data)
+            data = messages.as_bytes(_BODY, data)
         more = message.get("more_body", False)
         if more is not True and more is not False:
             raise MessageError(f"{_BODY}: more_body must be a bool, and is {more!r:.80}")
-        end = more is False
+        return self._bring(data, more is False)
+
+    def _bring(self, data: bytes, end: bool) -> Awaitable[None]:
         if self._mailbox is not None and self._mailbox.told_lost:
             # The client closed its side, and the application knows: what it still sends is for no one.
             self.abort()
@@ -289,9 +363,8 @@ class Cycle:
         self.size += size
         last = end and not self._trailers
         stream = self.head.stream
-        if self.state == HELD:
-            outgoing = self._outgoing
-            assert outgoing is not None
+        outgoing = self._outgoing
+        if outgoing is not None:
             self._outgoing = None
             self.state = BODY
             room = self._port.respond(stream, self.status, outgoing, data, last)
@@ -315,9 +388,8 @@ class Cycle:
 
     def _too_short(self, data: bytes) -> Awaitable[None]:
         # ASGI 27: what was promised cannot be kept; the client must see that the response is not whole.
-        if self.state == HELD:
-            outgoing = self._outgoing
-            assert outgoing is not None
+        outgoing = self._outgoing
+        if outgoing is not None:
             self._outgoing = None
             self._port.respond(self.head.stream, self.status, outgoing, data, False)
         else:
@@ -330,11 +402,15 @@ class Cycle:
         if self.state == GONE:
             raise gone()
         if type(kind) is not str:
-            raise _no_type(kind, message)
+            raise messages.no_type(kind, message)
         if kind == _TRAILERS and self.state == TRAILERS:
             return self._send_trailers(message)
         if kind == _EARLY_HINT and self.state == START:
             return self._send_early_hint(message)
+        if kind == _PATHSEND and self.state == HELD:
+            return files.send_path(self, message)
+        if kind == _ZEROCOPYSEND and self.state in (HELD, BODY):
+            return files.send_open(self, message)
         raise out_of_order(kind, self.state)
 
     def _send_trailers(self, message: dict[str, Any]) -> Awaitable[None]:
@@ -393,19 +469,14 @@ def out_of_order(kind: str, state: int) -> MessageError:
         START: _START,
         HELD: _BODY,
         BODY: _BODY,
+        FILE: "nothing until the file is sent",
         TRAILERS: _TRAILERS,
         DONE: "nothing more: the response is complete",
     }[state]
-    known = (_START, _BODY, _TRAILERS, _EARLY_HINT)
+    known = (_START, _BODY, _TRAILERS, _EARLY_HINT, _PATHSEND, _ZEROCOPYSEND)
     if kind not in known:
         return MessageError(f"{kind!r} is no message type of an HTTP response; expected was {expected}")
     return MessageError(f"{kind} came out of order; expected was {expected}")
-
-
-def _no_type(kind: Any, message: dict[str, Any]) -> MessageError:
-    if kind is None and "type" not in message:
-        return MessageError(f"a message must have the key type, and has only {list(message)!r:.80}")
-    return MessageError(f"the type of a message must be a str, and is {kind!r:.80}")
 
 
 def _checked(kind: str, key: str, values: Any) -> Outgoing:
@@ -419,24 +490,3 @@ def _checked(kind: str, key: str, values: Any) -> Outgoing:
     except (TypeError, ValueError) as error:
         shape = "bytes" if key == "links" else "pairs of bytes"
         raise MessageError(f"{kind}: {key} must be a list of {shape}, and is {values!r:.80}") from error
-
-
-def as_dict(message: Any) -> dict[str, Any]:
-    try:
-        return dict(message)
-    except (TypeError, ValueError):
-        raise MessageError(f"a message must be a dict with the key type, and is {message!r:.80}") from None
-
-
-def _as_status(status: Any) -> int:
-    if status is None:
-        raise MessageError(f"{_START}: the key status is missing")
-    if isinstance(status, int) and not isinstance(status, bool):  # http.HTTPStatus
-        return int(status)
-    raise MessageError(f"{_START}: status must be an int, and is {status!r:.80}")
-
-
-def _as_bytes(data: Any) -> bytes:
-    if isinstance(data, bytes | bytearray | memoryview):
-        return bytes(data)
-    raise MessageError(f"{_BODY}: body must be bytes, and is a {type(data).__name__}")

@@ -5,6 +5,7 @@ from portway.wire.events cimport Head
 
 cdef unsigned char PERCENT
 cdef dict ASGI
+cdef dict FILES
 cdef dict EARLY_HINT
 cdef dict EARLY_HINT_AND_TRAILERS
 

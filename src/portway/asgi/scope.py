@@ -11,8 +11,9 @@ from portway.wire.events import Head
 PERCENT = 0x25
 
 ASGI = {"version": "3.0", "spec_version": "2.5"}
-EARLY_HINT: dict[str, dict[str, Any]] = {"http.response.early_hint": {}}
-EARLY_HINT_AND_TRAILERS: dict[str, dict[str, Any]] = {"http.response.early_hint": {}, "http.response.trailers": {}}
+FILES: dict[str, dict[str, Any]] = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
+EARLY_HINT: dict[str, dict[str, Any]] = {"http.response.early_hint": {}} | FILES
+EARLY_HINT_AND_TRAILERS: dict[str, dict[str, Any]] = EARLY_HINT | {"http.response.trailers": {}}
 NONE: dict[str, dict[str, Any]] = {}
 
 
@@ -99,9 +100,9 @@ def decode_path(raw: bytes) -> str:
 
 
 def extensions(head: Head) -> dict[str, Any]:
-    """ASGI 9, 54, 55: what this very request's connection can do."""
+    """ASGI 9, 54–57: what this very request's connection can do."""
     if head.version == "1.0":
-        return {}
+        return FILES.copy()
     if head.te_trailers:
         return EARLY_HINT_AND_TRAILERS.copy()
     return EARLY_HINT.copy()

@@ -14,9 +14,9 @@ import time
 from collections.abc import Awaitable, Collection
 from typing import Any
 
-from portway.asgi import coroutines, ready, values
+from portway.asgi import coroutines, messages, ready, values
 from portway.asgi.arrivals import Arrivals
-from portway.asgi.http import Cycle, Room, as_dict, gone
+from portway.asgi.http import Cycle, Room, gone
 from portway.errors import MessageError
 from portway.hooks import Hooks
 from portway.types import Message
@@ -250,7 +250,7 @@ class WebSocket(Arrivals):
         if _running_loop() is not self.loop:
             return coroutines.sending(self, message)
         if type(message) is not dict:
-            message = as_dict(message)
+            message = messages.as_dict(message)
         return self._heed(message)
 
     def _heed(self, message: dict[str, Any]) -> Awaitable[None]:

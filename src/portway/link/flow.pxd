@@ -26,6 +26,7 @@ cdef class Flow(Deadline):
     cdef object _wait(self, int what)
     cdef object _settle(self)
     cpdef object pause_writing(self)
+    cdef Py_ssize_t _unsent(self) except -1
     cpdef object write_out(self)
 
     @cython.locals(parts=list)

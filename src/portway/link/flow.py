@@ -58,8 +58,12 @@ class Flow(Deadline):
 
     def pause_writing(self) -> None:
         self._full = True
-        self._unwritten = self._transport.get_write_buffer_size()
+        self._unwritten = self._unsent()
         self._arm(self._shared.deadlines.write)
+
+    def _unsent(self) -> int:
+        """How much waits to be written: a client that takes of it has the time for more."""
+        return int(self._transport.get_write_buffer_size())
 
     def write_out(self) -> None:
         """The outbox' call: the turn is over."""

@@ -487,3 +487,11 @@ def renewed(at: int, now: int, span: int) -> int:
 def sooner(one: int, other: int) -> int:
     """Of two ticks, where 0 is never."""
     return min(one, other) or max(one, other)
+
+
+def take_over(shared: Shared, transport: Any, data: bytes) -> None:
+    """Go on with a connection whose client turned out to speak HTTP/2, and with what came of it."""
+    link = Http2Link(shared)
+    transport.set_protocol(shared.protocol(link))
+    link.connection_made(transport)
+    link.data_received(data)

@@ -8,8 +8,6 @@ from portway.link.flow cimport Flow
 from portway.wire.events cimport Head
 from portway.wire.port cimport Port
 
-cdef Py_ssize_t WRITE_MOST
-
 
 cdef class Requests(Flow):
     cdef dict _asked

@@ -33,6 +33,7 @@ cdef class Link(Requests):
     cdef int _waiting
     cdef WebSocket _socket
     cdef WebSocket _tunnel
+    cdef object _splice
 
     @cython.locals(read=bytearray, buffer="const unsigned char *", data=bytes)
     cpdef object buffer_updated(self, Py_ssize_t size)

@@ -14,32 +14,23 @@ from portway.asgi.websocket import WebSocket
 from portway.link import flow, outbox
 from portway.link.clock import ticks
 from portway.link.context import READ_MOST, Shared
-from portway.link.http2 import Http2Link
+from portway.link.http2 import take_over
 from portway.link.peers import reset_on_close
 from portway.link.plain import Small, speak_to
 from portway.link.requests import Requests
+from portway.link.splice import Splice, open_splice
 from portway.wire import events, waits
 from portway.wire.faults import Preface, ProtocolFault
 from portway.wire.fields import Outgoing
 from portway.wire.http1.codec import Codec
 from portway.wire.websocket import closing, handshake
 
-# Content of a request that the application has not asked for: at most so many bytes are held, and
-# reading goes on when it has taken so much that this is left.
-HELD_MOST = READ_MOST
-HELD_FEW = 16 * 1024
-
-# What a response counts at least among those that are given in one turn of the loop, before others have theirs.
-COUNTED_LEAST = 2048
-
-# The least that is worth a read: below it, reading stops.
-READ_LEAST = 16 * 1024
-
-# From so large a read on a tunnel reads into the buffer, which saves a copy: see `plain.Small`.
-LARGE_READ = 16 * 1024
-
-# How often a client is looked for that is not read from.
-LOOK = ticks(5.0)
+HELD_MOST = READ_MOST  # of content of a request that the application has not asked for
+HELD_FEW = 16 * 1024  # when so much of it is left, reading goes on
+COUNTED_LEAST = 2048  # what a response counts at least among those that are given in one turn of the loop
+READ_LEAST = 16 * 1024  # the least that is worth a read: below it, reading stops
+LARGE_READ = 16 * 1024  # from so large a read on, a tunnel reads into the buffer, which saves a copy: see `plain.Small`
+LOOK = ticks(5.0)  # how often a client is looked for that is not read from
 
 COMPILED = not __file__.endswith(".py")
 
@@ -48,8 +39,8 @@ class Link(Requests):
     """HTTP/1.1, one request at a time, and the tunnel that it may become."""
 
     __slots__ = (
-        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_later", "_socket", "_tunnel",
-        "_waiting",
+        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_later", "_socket", "_splice",
+        "_tunnel", "_waiting",
     )  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
@@ -58,6 +49,7 @@ class Link(Requests):
         self._cycle: Cycle | None = None
         self._socket: WebSocket | None = None  # that the request under way asked for
         self._tunnel: WebSocket | None = None  # what all bytes belong to, since it was accepted
+        self._splice: Splice | None = None  # a piece of a file that is being written past the transport
         self._corked = False  # what is queued is written when the bytes at hand have been looked at
         self._answered = False  # the response of `_cycle` is complete
         self._draining = False
@@ -164,6 +156,9 @@ class Link(Requests):
 
     def resume_writing(self) -> None:
         self._full = False
+        if self._splice is not None:
+            self._splice.go_on()
+            return
         self._settle()
         if self._lingering:
             self._wait(waits.FOR_END)
@@ -179,6 +174,8 @@ class Link(Requests):
         shared.counts.forget(self)
         self._end_time()
         self._transport = None  # before anyone is told: nothing is written any more, and no deadline set
+        if self._splice is not None:
+            self._splice.stop()
         socket = self._socket
         self._socket = self._tunnel = None
         if socket is not None:
@@ -231,6 +228,16 @@ class Link(Requests):
     def body(self, stream: int, data: bytes, end: bool) -> bool:
         self._codec.body(data, end)
         return self._sent(end, False)
+
+    def splice(self, stream: int, descriptor: int, offset: int, size: int) -> Any:
+        if not self._lingering and self._codec.unframed():
+            self._splice = open_splice(self, self._transport, self._shared.loop, descriptor, offset, size)
+        return None if self._splice is None else self._splice.begin()
+
+    def spliced(self) -> None:
+        self._splice = None
+        if self._transport is not None:
+            self.resume_writing()
 
     def trailers(self, stream: int, headers: Outgoing) -> None:
         self._codec.trailers(headers)
@@ -374,13 +381,10 @@ class Link(Requests):
         if shared.terms is None or self._codec.requests or not hasattr(transport, "set_protocol"):
             self._refuse(preface)
             return False
-        link = Http2Link(shared)
-        transport.set_protocol(shared.protocol(link))
-        link.connection_made(transport)
         self._end_time()
         self._transport = None
+        take_over(shared, transport, preface.data)
         shared.counts.forget(self)
-        link.data_received(preface.data)
         return True
 
     def _refuse(self, fault: ProtocolFault) -> None:
@@ -403,8 +407,6 @@ class Link(Requests):
         if self._codec.until_close():
             reset_on_close(self._transport)
         self._transport.abort()
-
-    # --- time ---
 
     def _queued(self) -> list[bytes]:
         return self._codec.take()
@@ -431,10 +433,12 @@ class Link(Requests):
             self._arm(self._shared.deadlines.of(what))
         self._waiting = what
 
+    def _unsent(self) -> int:
+        return Requests._unsent(self) if self._splice is None else self._splice.unsent()
+
     def _expire(self) -> None:
         self._flush()
-        transport = self._transport
-        unwritten = transport.get_write_buffer_size()
+        unwritten = self._unsent()
         if unwritten and unwritten < self._unwritten:
             self._unwritten = unwritten
             self._arm(self._shared.deadlines.write)
@@ -448,12 +452,12 @@ class Link(Requests):
             self._give_up("no answer came to a ping")
         elif self._waiting == waits.FOR_CLOSE:
             self._transport.abort()
-        elif self._waiting == waits.FOR_US and not transport.is_closing():
+        elif self._waiting == waits.FOR_US and not self._transport.is_closing():
             self._look()
         elif unwritten or self._waiting == waits.FOR_END or self._waiting == waits.FOR_REQUEST:
             self._abort_or_close(unwritten)
         elif self._waiting == waits.FOR_HEAD and not self._codec.begun():
-            transport.close()
+            self._transport.close()
         else:
             what = "head" if self._waiting == waits.FOR_HEAD else "body"
             self._refuse(ProtocolFault(f"the request's {what} did not come in time", 408))
@@ -485,9 +489,8 @@ class Link(Requests):
     def disconnect(self) -> None:
         """Tell the request under way that its client has gone, and close."""
         self._flush()
-        socket = self._socket
-        if socket is not None:
-            socket.gone()
+        if self._socket is not None:
+            self._socket.gone()
         cycle = self._cycle
         self._cycle = None
         if cycle is not None:

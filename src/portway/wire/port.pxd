@@ -15,6 +15,7 @@ cdef class Port:
     cpdef bint respond(self, Py_ssize_t stream, int status, Outgoing fields, bytes body, bint end) except -1
     cpdef object inform(self, Py_ssize_t stream, int status, Outgoing fields)
     cpdef bint body(self, Py_ssize_t stream, bytes data, bint end) except -1
+    cpdef object splice(self, Py_ssize_t stream, int descriptor, object offset, object size)
     cpdef object trailers(self, Py_ssize_t stream, Outgoing fields)
     cpdef object reset(self, Py_ssize_t stream)
     cpdef bytes tunnel(self, Py_ssize_t stream, Outgoing fields)

@@ -5,6 +5,8 @@ A link inherits `Port` and answers for all streams of its connection, on any HTT
 
 from __future__ import annotations
 
+from typing import Any
+
 from portway.wire.fields import Outgoing
 
 
@@ -34,6 +36,12 @@ class Port:
     def body(self, stream: int, data: bytes, end: bool) -> bool:
         """Write a further piece of the response."""
         raise NotImplementedError
+
+    def splice(self, stream: int, descriptor: int, offset: int, size: int) -> Any:
+        """Write a piece of an open file without a copy: a future of how much was written, less than `size` if the
+        file is at its end or the kernel refuses. None if that cannot be had here, or not for this response.
+        """
+        return None
 
     def trailers(self, stream: int, fields: Outgoing) -> None:
         """Write the trailer section, which ends the response."""

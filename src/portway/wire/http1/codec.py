@@ -153,6 +153,10 @@ class Codec:
         """Whether the end of the connection is what ends the response under way (HTTP/1.0)."""
         return self._framing == encode.CLOSE
 
+    def unframed(self) -> bool:
+        """Whether the body of the response under way stands on the wire as it is, without chunks."""
+        return self._framing == encode.LENGTH or self._framing == encode.CLOSE
+
     def _keeps(self, data: bytes) -> bool:
         """Keep bytes that end no line of a head or of trailers, and read on only when one has ended.
 
