@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 
 from portway.testing import Served, serve
@@ -151,6 +150,8 @@ class Postgres:
 
     def ask(self, query: str) -> Any:
         """The first value of the first row."""
+        import psycopg
+
         with psycopg.connect(host=str(self.folder), user="portway", dbname="postgres") as connection:
             row = connection.execute(query).fetchone()  # type: ignore[call-overload]
             assert row is not None
@@ -159,6 +160,13 @@ class Postgres:
     def connections(self) -> int:
         """How many of the project's are open."""
         return int(self.ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'project'"))
+
+    def empties(self) -> bool:
+        """Whether they all end; PostgreSQL's processes do so a moment after their clients."""
+        deadline = time.monotonic() + 20
+        while self.connections() and time.monotonic() < deadline:
+            pass
+        return not self.connections()
 
     def _run(self, program: str, *args: str) -> None:
         command = [*unprivileged(), str(self._programs / program), "-D", str(self.folder / "data"), *args]

@@ -24,11 +24,19 @@ def test_concurrency_8_holds_8_connections_under_asgi(loop: str, project: Projec
     assert len({answer["thread"] for answer in answers}) <= CONCURRENCY
     assert max(answer["open"] for answer in answers) <= CONCURRENCY
     assert served.ends(signal.SIGTERM) == 0
-    assert postgres.connections() == 0
+    assert postgres.empties()
 
 
 def test_without_it_each_request_has_a_connection_of_its_own(project: Project, load: Load) -> None:
     served = project("asgi", "--thread-sensitive", "off")
     answers = load(served.port, "/backend", requests=200, concurrency=CONCURRENCY)
     assert len({answer["pid"] for answer in answers}) > 100
+    assert served.ends(signal.SIGTERM) == 0
+
+
+def test_a_connection_that_is_not_to_be_kept_is_closed_with_its_request(project: Project, load: Load) -> None:
+    served = project("asgi", CONN_MAX_AGE="0")
+    answers = load(served.port, "/backend", requests=200, concurrency=CONCURRENCY)
+    assert len({answer["pid"] for answer in answers}) == 200
+    assert len({answer["thread"] for answer in answers}) <= CONCURRENCY
     assert served.ends(signal.SIGTERM) == 0

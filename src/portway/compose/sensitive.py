@@ -10,7 +10,8 @@ executor borrows a long-lived thread.
   request   a new thread for each request, as Django does by itself
   off       as if this were not here: what is no Django shares one thread, one call after the other
 
-A WebSocket is let pass: it would keep its thread for as long as it is open.
+A WebSocket is let pass: it would keep its thread for as long as it is open. Within a context that somebody has
+entered already, that one stays in force, as asgiref has it.
 """
 
 from __future__ import annotations
@@ -51,18 +52,18 @@ class ThreadSensitive:
         Raises SettingsError where asgiref is needed and is not there, or is too old.
         """
         self.mode = chosen(app, mode)
-        plain, lasting = contexts()
+        plain, lasting, self._current = contexts()
         self._context = lasting if self.mode == "pool" else plain
         self._app = app
         self._threads = threads or made()
         self._owner = threads is None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self.mode == "pool":
-            await self._lending(scope, receive, send)
-        elif scope["type"] == "http" and self.mode == "request":
+        if scope["type"] == "http" and self.mode == "request":
             async with self._context():
                 await self._app(scope, receive, send)
+        elif scope["type"] == "http" and self.mode == "pool" and self._current.get(None) is None:
+            await self._lending(scope, receive, send)
         elif scope["type"] == "lifespan" and self._owner:
             await self._living(scope, receive, send)
         else:
@@ -194,12 +195,14 @@ def inner(app: Any) -> Any:
 # --- asgiref and Django, where they are ---
 
 
-def contexts() -> tuple[Any, Any]:
-    """asgiref's ThreadSensitiveContext, and one for executors that live on; None, None without asgiref."""
+def contexts() -> tuple[Any, Any, Any]:
+    """asgiref's ThreadSensitiveContext, one for executors that live on, and the variable that has the one in force;
+    all None without asgiref.
+    """
     try:
         from asgiref.sync import SyncToAsync, ThreadSensitiveContext
     except ImportError:
-        return None, None
+        return None, None, None
 
     class Lasting(ThreadSensitiveContext):
         """Serves those Tasks too that outlive the request. asgiref would refuse them: it cannot know that the
@@ -212,7 +215,7 @@ def contexts() -> tuple[Any, Any]:
             if self._executor is not None:  # kept by a weak reference to this: no longer than such a Task
                 SyncToAsync.context_to_thread_executor[self] = self._executor
 
-    return ThreadSensitiveContext, Lasting
+    return ThreadSensitiveContext, Lasting, SyncToAsync.thread_sensitive_context
 
 
 def made() -> Threads:

@@ -8,20 +8,11 @@ from django.urls import path
 ASKED = "SELECT pg_backend_pid(), (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'project')"
 
 
-def seen() -> dict[str, object]:
+def backend(request: HttpRequest) -> JsonResponse:
     with connection.cursor() as cursor:
         cursor.execute(ASKED)
         pid, open_now = cursor.fetchone()
-    return {"pid": pid, "open": open_now, "thread": current_thread().name}
+    return JsonResponse({"pid": pid, "open": open_now, "thread": current_thread().name})
 
 
-def backend(request: HttpRequest) -> JsonResponse:
-    return JsonResponse(seen())
-
-
-def broken(request: HttpRequest) -> JsonResponse:
-    seen()
-    raise ZeroDivisionError("on purpose")
-
-
-urlpatterns = [path("backend", backend), path("broken", broken)]
+urlpatterns = [path("backend", backend)]
