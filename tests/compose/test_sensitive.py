@@ -4,11 +4,14 @@ import asyncio
 import contextvars
 import gc
 import logging
+import os
+import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import asgiref.sync
@@ -393,6 +396,12 @@ DJANGO: Any = ASGIHandler.__new__(ASGIHandler)  # its __init__ loads the middlew
 )
 def test_auto_is_pool_for_django(app: Any, mode: str) -> None:
     assert ThreadSensitive(app).mode == mode
+
+
+def test_asgiref_is_not_imported_where_nothing_needs_it() -> None:
+    source = "import sys, portway; portway.Server(lambda s, r, t: None); print('asgiref' in sys.modules)"
+    env = os.environ | {"PYTHONPATH": str(Path(portway.__file__).parents[1])}
+    assert subprocess.check_output([sys.executable, "-c", source], env=env) == b"False\n"
 
 
 def test_auto_ends_where_wrappers_lie_around_themselves() -> None:

@@ -52,8 +52,9 @@ class ThreadSensitive:
         Raises SettingsError where asgiref is needed and is not there, or is too old.
         """
         self.mode = chosen(app, mode)
-        plain, lasting, self._current = contexts()
-        self._context = lasting if self.mode == "pool" else plain
+        if self.mode != "off":
+            plain, lasting, self._current = contexts()
+            self._context = lasting if self.mode == "pool" else plain
         self._app = app
         self._threads = threads or made()
         self._owner = threads is None

@@ -131,7 +131,9 @@ class Threads:
         """`farewell` is called in each thread at its end; after `idle` seconds without a job one ends."""
         self.farewell = farewell
         self.idle = idle
-        self._lock = threading.Lock()
+        # One that its holder may take again: the collector of garbage, which may come at any time, closes coroutines
+        # that were left, and a request's then ends its loan.
+        self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._idle: list[Worker] = []
         # In the order of their coming.
