@@ -142,8 +142,9 @@ class Threads:
         self._closed = False
 
     def __repr__(self) -> str:
-        counts = f"idle={len(self._idle)} waiting={len(self._waiting)} finishing={len(self._finishing)}"
-        return f"<Threads {counts}{' closed' * self._closed}>"
+        with self._lock:
+            counts = f"idle={len(self._idle)} waiting={len(self._waiting)} finishing={len(self._finishing)}"
+            return f"<Threads {counts}{' closed' * self._closed}>"
 
     # --- for a loan ---
 
