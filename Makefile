@@ -15,9 +15,10 @@ EXAMPLE ?= hello
 # What the examples import beyond Portway.
 EXAMPLES_NEED := fastapi
 # Debian packages that the tests need. Who has got these programs elsewhere says APT_PACKAGES=
-APT_PACKAGES ?= chromium curl openssl nghttp2-client
+APT_PACKAGES ?= chromium curl openssl nghttp2-client postgresql
 # A package is there when a program of its name is; or of another, where it has none.
 program_of_nghttp2-client := h2load
+program_of_postgresql := $(lastword $(wildcard /usr/lib/postgresql/*/bin/initdb) initdb)
 # Two processes for two cores; the tests share nothing.
 PYTEST := $(BIN)/pytest -q -n 2 $(ARGS)
 
@@ -62,6 +63,7 @@ certs: $(VENV)/.made ## make certs/, to try https with: an authority of your own
 test: export REQUIRE_EXTENSIONS = 1
 test: export REQUIRE_CHROMIUM = 1
 test: export REQUIRE_CLIENTS = 1
+test: export REQUIRE_POSTGRES = 1
 test: debian $(VENV)/.test $(VENV)/.built lint ## lint, then run the tests compiled and interpreted
 	@echo "testing, compiled …"
 	@$(PYTEST)

@@ -23,6 +23,8 @@ import portway
 from portway import _modes
 from portway.asgi.forwarded import Trust
 from portway.asgi.websocket import Manner
+from portway.compose.sensitive import ThreadSensitive, made
+from portway.compose.threads import Threads
 from portway.config import Address, Fd, Peers, Settings, Tcp, Unix, addresses, catalogue, check, parse_peers
 from portway.config.check import value
 from portway.errors import BindError, LifespanFailed, SettingsError
@@ -32,6 +34,7 @@ from portway.observe import logs
 from portway.observe.access import AccessLog
 from portway.server import listen
 from portway.server.certs import Certificates, Demands, Pair
+from portway.server.executor import DefaultExecutor
 from portway.server.serve import Plan, Service
 from portway.target import asgi2_to_asgi3, detect, locate
 from portway.types import ASGIApp
@@ -92,7 +95,9 @@ class Server:
         Raises SettingsError for settings that cannot be used, LoadError for a target that cannot be loaded.
         """
         self.settings = settled(settings, {}, ssl_context_factory is not None)
-        self._service = Service(application(app, self.settings), plan(self.settings, ssl_context_factory))
+        self._threads = made()
+        served = sensitive(application(app, self.settings), self.settings, self._threads)
+        self._service = Service(served, plan(self.settings, ssl_context_factory))
         self._used = False
 
     @property
@@ -132,6 +137,7 @@ class Server:
             bound = bind(addresses(self.settings))
             await self._service.serve(bound, on_started, bind_redirects(self.settings, bound))
         finally:
+            self._threads.close()
             logs.flush()
 
     def stop(self, force: bool = False) -> None:
@@ -158,6 +164,7 @@ def run(
     prepare(chosen)
     server = Server(app, chosen, ssl_context_factory=ssl_context_factory)
     with asyncio.Runner(loop_factory=loop_factory(chosen.loop)) as runner:
+        runner.get_loop().set_default_executor(executor(server))
         stops = Stops(server, runner.get_loop())
         stops.listen()
         try:
@@ -171,8 +178,11 @@ def main(settings: Settings) -> int:
     occupy_standard_descriptors()
     prepare(settings)
     server = Server(settings.target or "", settings)
+    threads = executor(server)
+    code = ENDED
     try:
         with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
+            runner.get_loop().set_default_executor(threads)
             stops = Stops(server, runner.get_loop())
             stops.listen()
             runner.run(_serve(server, settings.target))
@@ -181,8 +191,10 @@ def main(settings: Settings) -> int:
                 leave(ENDED)
     except (BindError, LifespanFailed) as failed:
         log.error("%s", failed)
-        return NO_ADDRESS if isinstance(failed, BindError) else NO_START
-    return ENDED
+        code = NO_ADDRESS if isinstance(failed, BindError) else NO_START
+    if threads.left:  # Python would wait for them for ever
+        leave(code)
+    return code
 
 
 def occupy_standard_descriptors() -> None:
@@ -293,6 +305,17 @@ def application(app: Any, settings: Settings) -> ASGIApp:
     if spoken == "wsgi":
         return WSGI(app, threads=settings.wsgi_threads, queue=settings.wsgi_queue, timeout=settings.wsgi_timeout)
     return asgi2_to_asgi3(app) if spoken == "asgi2" else app
+
+
+def sensitive(app: ASGIApp, settings: Settings, threads: Threads) -> ASGIApp:
+    """The application, with the threads for its thread-sensitive code if it has need of them."""
+    wrapped = ThreadSensitive(app, settings.thread_sensitive, threads)
+    return app if wrapped.mode == "off" else wrapped
+
+
+def executor(server: Server) -> DefaultExecutor:
+    """The default executor of the loop that serves alone."""
+    return DefaultExecutor(server.settings.executor_threads, server._service.grace_left)
 
 
 def plan(settings: Settings, factory: ContextFactory | None = None) -> Plan:

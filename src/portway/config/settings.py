@@ -21,6 +21,7 @@ G = TypeVar("G", bound="Group")
 
 Interface = Literal["auto", "asgi3", "asgi2", "wsgi"]
 Lifespan = Literal["auto", "on", "off"]
+Sensitive = Literal["auto", "pool", "request", "off"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug", "trace"]
 Loop = Literal["auto", "uvloop", "asyncio"]
 HTTPVersion = Literal["auto", "1.1", "2", "h11", "httptools"]
@@ -39,6 +40,12 @@ class Application(Group):
     factory: bool = setting(False, "The target is a function that returns the application.")
     interface: Interface = setting("auto", "What the application speaks; auto looks at the object itself.")
     lifespan: Lifespan = setting("auto", "Run the application's startup and shutdown; auto asks it whether it has any.")
+    thread_sensitive: Sensitive = setting(
+        "auto",
+        "Where an ASGI application's thread-sensitive code runs (Django, sync_to_async): in a thread that is lent from "
+        "a pool for the length of a request, in a new one for each request, or as asgiref has it; "
+        "auto is pool for Django.",
+    )
     root_path: str = setting(
         "", "The path under which a proxy shows the application.", metavar="PATH", empty=True, example="/api"
     )
@@ -343,6 +350,13 @@ class Logs(Group):
 @dataclass(frozen=True, kw_only=True)
 class Process(Group):
     loop: Loop = setting("auto", "The event loop; auto is uvloop where it is installed.")
+    executor_threads: int | None = setting(
+        None,
+        "Threads of the loop's executor, for asyncio.to_thread and the like; otherwise CPUs + 4, and 32 at most.",
+        metavar="NUMBER",
+        least=1,
+        example="16",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

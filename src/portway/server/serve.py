@@ -13,6 +13,7 @@ import contextlib
 import inspect
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,12 +90,17 @@ class Service:
         self._stopping = asyncio.Event()
         self._stop_asked = False
         self._forced = False
+        self._until = 0.0
         self._patience: asyncio.Timeout | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def left(self) -> int:
         return len(self._counts.running)
+
+    def grace_left(self) -> float:
+        """How many seconds are left of the grace, once it began."""
+        return 0.0 if self._forced else max(0.0, self._until - time.monotonic())
 
     async def serve(
         self,
@@ -275,6 +281,7 @@ class Service:
 
     async def _drain(self, servers: list[asyncio.Server]) -> None:
         counts = self._counts
+        self._until = time.monotonic() + self._plan.grace
         for server in servers:
             server.close()
         counts.draining = True  # for those who were accepted, and whose link the loop begins in its next turn

@@ -1,0 +1,1 @@
+"""Many applications as one, and what stands around an application: plain ASGI, all of it."""
