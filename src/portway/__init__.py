@@ -24,6 +24,8 @@ from portway.errors import (
 if TYPE_CHECKING:
     from portway.boot import Server as Server
     from portway.boot import run as run
+    from portway.compose import Fallback as Fallback
+    from portway.compose import Mounts as Mounts
     from portway.config import Settings as Settings
 
 __version__ = "0.1.0"
@@ -31,9 +33,11 @@ __version__ = "0.1.0"
 __all__ = [
     "BindError",
     "ClientDisconnected",
+    "Fallback",
     "LifespanFailed",
     "LoadError",
     "MessageError",
+    "Mounts",
     "PortwayError",
     "Server",
     "Settings",
@@ -51,6 +55,10 @@ def __getattr__(name: str) -> Any:
         from portway import boot
 
         return getattr(boot, name)
+    if name in ("Fallback", "Mounts"):
+        from portway import compose
+
+        return getattr(compose, name)
     if name == "Settings":
         from portway.config import Settings
 

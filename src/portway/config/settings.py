@@ -11,77 +11,25 @@ The annotation of a field decides how its value is read (see `Kind`), a Literal 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-T = TypeVar("T")
+from portway.config.facts import Facts, Group, setting
+
 G = TypeVar("G", bound="Group")
 
-Kind = Literal["text", "choice", "integer", "size", "seconds", "switch", "list"]
+Kind = Literal["text", "choice", "integer", "size", "seconds", "switch", "list", "numbers"]
 Interface = Literal["auto", "asgi3", "asgi2", "wsgi"]
 Lifespan = Literal["auto", "on", "off"]
+MountFailure = Literal["stop", "isolate"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug", "trace"]
 Loop = Literal["auto", "uvloop", "asyncio"]
 HTTPVersion = Literal["auto", "1.1", "2", "h11", "httptools"]
 WebSocketProtocol = Literal["auto", "none", "websockets", "websockets-sansio", "wsproto"]
 
 PREFIX = "PORTWAY_"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a field says about its setting beyond its name, type and default."""
-
-    help: str
-    flags: tuple[str, ...] = ()  # short ones; --the-name is always there
-    env: tuple[str, ...] = ()  # variables read after PORTWAY_<NAME>
-    metavar: str = ""
-    unit: Literal["", "bytes"] = ""  # bytes may be written 10M or 64KiB
-    least: float | None = None
-    most: float | None = None
-    empty: bool = False  # an empty text means something
-    secret: bool = False  # never shown
-    split: str = ""  # what separates the values of a list in a variable: a regular expression
-    example: str = ""  # shown when a value is refused; the default if there is none
-
-
-def setting(
-    default: T,
-    help: str,
-    *,
-    flags: tuple[str, ...] = (),
-    env: tuple[str, ...] = (),
-    metavar: str = "",
-    unit: Literal["", "bytes"] = "",
-    least: float | None = None,
-    most: float | None = None,
-    empty: bool = False,
-    secret: bool = False,
-    split: str = "",
-    example: str = "",
-) -> T:
-    """A field of a group, with its facts."""
-    facts = Facts(
-        help=help,
-        flags=flags,
-        env=env,
-        metavar=metavar,
-        unit=unit,
-        least=least,
-        most=most,
-        empty=empty,
-        secret=secret,
-        split=split,
-        example=example,
-    )
-    return field(default=default, repr=not secret, metadata={"facts": facts})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """A theme of settings; the class name is its title in `--help`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +52,42 @@ class Application(Group):
         "Read variables from this file of NAME=VALUE lines; those already set stay as they are.",
         metavar="FILE",
         example=".env",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mounts(Group):
+    """Other applications in the same process."""
+
+    mount: tuple[str, ...] = setting(
+        (),
+        "Serve another application below this path, on this host, or both; may be repeated. In a file it is a table "
+        "of paths and targets. Separated by commas or new lines in the variable.",
+        metavar="PREFIX=TARGET",
+        table=True,
+        split=r"[,\r\n]+",
+        example="/old=legacy.wsgi:application",
+    )
+    mount_failure: MountFailure = setting(
+        "stop", "A startup that fails stops the server; isolate lets only that application answer 503."
+    )
+    fallback: str | None = setting(
+        None,
+        "The application that gets what the main one answers with 404.",
+        metavar="TARGET",
+        example="legacy.wsgi:application",
+    )
+    fallback_on: tuple[int, ...] = setting(
+        (404,), "The statuses that lead to the fallback, separated by commas.", metavar="LIST", example="404,405"
+    )
+    fallback_buffer: int = setting(
+        64 * 1024 * 1024,
+        "What is kept of a request's body for the fallback, on disk beyond 1 MiB; a longer one stays with the main "
+        "application.",
+        metavar="SIZE",
+        unit="bytes",
+        least=0,
+        example="64MiB",
     )
 
 
@@ -382,7 +366,7 @@ class Process(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Application, Binding, HTTP, HTTP2, WebSocket, TLS, Limits, Timeouts, Logs, Process):
+class Settings(Application, Mounts, Binding, HTTP, HTTP2, WebSocket, TLS, Limits, Timeouts, Logs, Process):
     """All settings, flat. `config.check` says whether they can be used."""
 
     def part(self, group: type[G]) -> G:
@@ -390,7 +374,19 @@ class Settings(Application, Binding, HTTP, HTTP2, WebSocket, TLS, Limits, Timeou
         return group(**{each.name: getattr(self, each.name) for each in fields(group)})
 
 
-GROUPS: tuple[type[Group], ...] = (Application, Binding, HTTP, HTTP2, WebSocket, TLS, Limits, Timeouts, Logs, Process)
+GROUPS: tuple[type[Group], ...] = (
+    Application,
+    Mounts,
+    Binding,
+    HTTP,
+    HTTP2,
+    WebSocket,
+    TLS,
+    Limits,
+    Timeouts,
+    Logs,
+    Process,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,4 +465,5 @@ KINDS: dict[Any, Kind] = {
     float: "seconds",
     bool: "switch",
     tuple[str, ...]: "list",
+    tuple[int, ...]: "numbers",
 }
