@@ -144,9 +144,9 @@ def test_one_that_raises_is_named_with_its_traceback(living: Any, said: Said) ->
         await receive()
         raise ValueError("no port")
 
-    with pytest.raises(portway.LifespanFailed, match="at /old .*: startup raised ValueError: no port"):
-        with serve(portway.Mounts({"/old": app})):
-            pass
+    reason = r"at /old .*: startup raised ValueError: no port"
+    with pytest.raises(portway.LifespanFailed, match=reason), serve(portway.Mounts({"/old": app})):
+        pass
     assert any("raise ValueError" in line for line in said())
 
 
