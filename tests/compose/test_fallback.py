@@ -114,10 +114,12 @@ def test_what_is_no_error_leads_to_no_fallback(tell: Tell) -> None:
 
 def test_websockets_are_for_the_main_application(tell: Tell) -> None:
     async def main() -> None:
-        async with serve(portway.Fallback(tell("main"), tell("legacy"))) as served:
-            async with connect(served.url.replace("http", "ws")) as socket:
-                await socket.send("who?")
-                assert json.loads(await socket.recv())["name"] == "main"
+        async with (
+            serve(portway.Fallback(tell("main"), tell("legacy"))) as served,
+            connect(served.url.replace("http", "ws")) as socket,
+        ):
+            await socket.send("who?")
+            assert json.loads(await socket.recv())["name"] == "main"
         async with serve(portway.Fallback(FastAPI(), tell("legacy"))) as served:
             with pytest.raises(InvalidStatus):
                 async with connect(served.url.replace("http", "ws")):
@@ -429,11 +431,9 @@ def test_a_cancelled_request_leaves_no_task_and_no_file(
             watch.cancel()
 
     async def main() -> None:
-        pair = {
-            "main": (answers(404, before=wait), counting),
-            "legacy": (answers(404, before=read_all), answers(200, before=wait)),
-        }
-        app = portway.Fallback(*pair[where])
+        in_main = (answers(404, before=wait), counting)
+        in_legacy = (answers(404, before=read_all), answers(200, before=wait))
+        app = portway.Fallback(*(in_main if where == "main" else in_legacy))
         messages = [{"type": "http.request", "body": b"x" * MiB, "more_body": True}] * 3
         messages.append({"type": "http.request", "body": b"", "more_body": False})
 
