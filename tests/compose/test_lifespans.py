@@ -76,6 +76,16 @@ def test_one_application_in_two_places_has_one_lifespan(living: Any, client: Cli
     assert diary == ["same up", "same down"]
 
 
+def test_one_application_in_mounts_and_fallbacks_has_one_lifespan(living: Any, client: Client, said: Said) -> None:
+    diary: list[str] = []
+    legacy, main = living("legacy", diary), living("main", diary, status=404)
+    app = portway.Mounts({"/old": legacy, "/": portway.Fallback(main, legacy)})
+    with client(app, access_log=True) as http:
+        assert [http.get(path).json()["held"] for path in ("/old", "/")] == ["legacy", "legacy"]
+    assert [line for line in diary if "asked" not in line] == ["legacy up", "main up", "main down", "legacy down"]
+    assert [line.rpartition(" ")[2] for line in said("portway.access")] == ["/old", "fallback"]
+
+
 def test_mounts_may_be_served_again(living: Any, client: Client) -> None:
     diary: list[str] = []
     app = portway.Mounts({"/": living("main", diary)})

@@ -312,7 +312,7 @@ def test_routes_look_into_mounts_of_python(named: Any, routes: Any, shop: Path) 
     )
     result = routes(f"whole_{shop.name}:app")
     assert [re.split(r"  +", line) for line in result.output.splitlines()[1:]] == [
-        ["h.example", "/a", "/b", "asgi3"],
+        ["h.example", "/a", "h.example/", "asgi3"],
         ["*", "/a/b", "/b", "asgi3"],
         ["*", "/", "main", "asgi3"],
         ["*", "/", "fallback", "asgi2", "fallback on 405"],

@@ -10,7 +10,7 @@ from typing import Any
 
 from portway.compose.fallback import Fallback
 from portway.compose.keys import Key, parse_key
-from portway.compose.lifespans import Course, Failure, Member, member_of
+from portway.compose.lifespans import Course, Failure, Member
 from portway.compose.mounts import Mounts
 from portway.errors import LoadError, SettingsError
 from portway.target import Interface, detect, locate
@@ -24,25 +24,22 @@ ROOT = Key("", None, "")
 
 
 class Assembly:
-    """The applications of one server. One that is named twice, as mount and as fallback, has one lifespan."""
+    """The applications of one server."""
 
     def __init__(self, adopt: Adopt, app_dir: str, course: Course, failure: Failure) -> None:
         self._adopt = adopt
         self._app_dir = app_dir
         self._course = course
         self._failure = failure
-        self._known: dict[int, Member] = {}
-        self._origins: list[object] = []  # kept, so that no two have the same id
+        self._adopted: dict[int, tuple[object, Interface, ASGIApp]] = {}
 
     def member(self, app: Any, name: str, where: str, interface: Interface | None = None) -> Member:
-        """An application that was loaded already."""
-
-        def made() -> Member:
+        """An application that was loaded already; what is taken in twice is adopted once."""
+        if id(app) not in self._adopted:
             found = interface or detect(app)
-            return Member(self._adopt(app, found, name), name, where, found, self._course)
-
-        self._origins.append(app)
-        return member_of(app, made, self._known)
+            self._adopted[id(app)] = app, found, self._adopt(app, found, name)
+        _, spoken, adopted = self._adopted[id(app)]
+        return Member(adopted, name, where, spoken, self._course)
 
     def loaded(self, target: str, where: str) -> Member:
         """The application of a target, which may be a call: `main:create_app()`. LoadError says whose it is."""

@@ -19,7 +19,7 @@ from http import HTTPStatus
 from typing import Any
 
 from portway.compose.adopt import adopt, spoken
-from portway.compose.lifespans import Course, Ensemble, Failure, Member, Row, member_of, rows_of
+from portway.compose.lifespans import Course, Ensemble, Failure, Member, Row, rows_of
 from portway.compose.replay import DISCONNECT, REQUEST, Recording, Replay, Source, declared_length
 from portway.errors import SettingsError
 from portway.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,11 +60,9 @@ class Fallback(Ensemble):
         """
         self._on = frozenset(statuses_of(on))
         self._buffer = fallback_buffer
-        known: dict[int, Member] = {}
         wheres = ("the main application", "the fallback")
         self._main, self._second = [
-            _member(app, name, where, course, known)
-            for app, name, where in zip((main, fallback), names, wheres, strict=True)
+            _member(app, name, where, course) for app, name, where in zip((main, fallback), names, wheres, strict=True)
         ]
         super().__init__((self._main, self._second), mount_failure)
 
@@ -224,9 +222,8 @@ def statuses_of(on: Collection[int]) -> list[int]:
     return [int(status) for status in on]
 
 
-def _member(app: Any, name: str, where: str, course: Course | None, known: dict[int, Member]) -> Member:
-    def made() -> Member:
-        interface = spoken(app, where)
-        return Member(adopt(app, interface, where), name, where, interface, course)
-
-    return member_of(app, made, known)
+def _member(app: Any, name: str, where: str, course: Course | None) -> Member:
+    if isinstance(app, Member):
+        return app
+    interface = spoken(app, where)
+    return Member(adopt(app, interface, where), name, where, interface, course)

@@ -6,8 +6,8 @@ several of them that are one ASGI application: it starts them in the order given
     an ensemble is given a lifespan ──► starts its members, one after the other ──► … ──► stops them
     it never is (Starlette's Mount) ──► each member starts at its first request, and ends with the loop
 
-A member may be of several ensembles: the first to start it does, the last to stop it does. There is one life for each
-event loop (ASGI 47).
+An application may be a member of several ensembles, or of one twice, and has one life on each event loop (ASGI 47): the
+first to start it does, the last to stop it does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+import weakref
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
@@ -104,13 +105,60 @@ class Life:
         self.variables = [(each, value) for each, value in left if each not in before or before[each] is not value]
 
 
+class Lives:
+    """The lives of one application, wherever it is mounted: one for each event loop."""
+
+    __slots__ = ("__weakref__", "_by_loop", "_context", "app")
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._context = contextvars.copy_context()  # for a startup that a request begins, which is no part of it
+        self._by_loop: dict[asyncio.AbstractEventLoop, Life] = {}
+
+    def now(self) -> Life | None:
+        """The one on this loop."""
+        return self._by_loop.get(asyncio.get_running_loop())
+
+    def begin(self, course: Course) -> Life:
+        """As a part of the lifespan that is running."""
+        return self._begin(self.app, contextvars.copy_context(), course)
+
+    def begin_late(self, course: Course) -> Life:
+        """Since a request is there."""
+        return self._begin(until_the_end(self.app), self._context.copy(), course)
+
+    def end(self) -> None:
+        """Forget the one on this loop."""
+        self._by_loop.pop(asyncio.get_running_loop(), None)
+
+    def _begin(self, app: ASGIApp, context: Context, course: Course) -> Life:
+        for each in [each for each in list(self._by_loop) if each.is_closed()]:
+            self._by_loop.pop(each, None)
+        loop = asyncio.get_running_loop()
+        lifespan = context.run(Lifespan, app, course.mode, course.startup, course.shutdown)
+        life = self._by_loop[loop] = Life(lifespan, loop, context)
+        return life
+
+
+# Of all applications that are mounted somewhere, by their id. While its lives are there, so is the application.
+LIVES: weakref.WeakValueDictionary[int, Lives] = weakref.WeakValueDictionary()
+
+
+def lives_of(app: ASGIApp) -> Lives:
+    """The same for the same application: whoever mounts it twice means one."""
+    found = LIVES.get(id(app))
+    if found is None:
+        found = LIVES[id(app)] = Lives(app)
+    return found
+
+
 class Member:
-    """One application of several, itself an ASGI application.
+    """One application of several in its place, itself an ASGI application.
 
     `name` is what logs call it, `where` what errors call its place.
     """
 
-    __slots__ = ("_context", "_course", "_lives", "app", "interface", "name", "where")
+    __slots__ = ("_course", "_lives", "app", "interface", "name", "where")
 
     def __init__(
         self, app: ASGIApp, name: str, where: str, interface: Interface = "asgi3", course: Course | None = None
@@ -120,15 +168,14 @@ class Member:
         self.where = where
         self.interface = interface
         self._course = course or Course()
-        self._context = contextvars.copy_context()  # for a startup that a request begins, which is no part of it
-        self._lives: dict[asyncio.AbstractEventLoop, Life] = {}
+        self._lives = lives_of(app)
 
     def __repr__(self) -> str:
         return f"<Member {self.name} ({self.interface}) {self.where}>"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A request, whose scope is ours to change."""
-        life = self._lives.get(asyncio.get_running_loop()) or self._begin(until_the_end(self.app), self._context.copy())
+        life = self._lives.now() or self._lives.begin_late(self._course)
         if not life.begun:
             await self._begun_late(life)
         told = (scope.get("extensions") or {}).get(APPLICATION)
@@ -146,13 +193,12 @@ class Member:
 
     async def start(self) -> None:
         """Once for all who hold it; LifespanFailed says which application cannot start, and why."""
-        loop = asyncio.get_running_loop()
-        life = self._lives.get(loop) or self._begin(self.app, contextvars.copy_context())
+        life = self._lives.now() or self._lives.begin(self._course)
         life.holders += 1
         try:
             await life.wait()
         except asyncio.CancelledError:
-            del self._lives[loop]
+            self._lives.end()
             await life.give_up()
             raise
         if life.reason is not None:
@@ -161,14 +207,13 @@ class Member:
 
     async def stop(self) -> None:
         """When the last does who holds it; LifespanFailed if it does not end well."""
-        loop = asyncio.get_running_loop()
-        life = self._lives.get(loop)
+        life = self._lives.now()
         if life is None:
             return
         life.holders -= 1
         if life.holders > 0:
             return
-        del self._lives[loop]
+        self._lives.end()
         if life.reason is not None:
             return
         try:
@@ -181,14 +226,6 @@ class Member:
         for article in ("the application's ", "the application "):
             reason = reason.removeprefix(article)
         return f"{self.where} ({self.name}): {reason}"
-
-    def _begin(self, app: ASGIApp, context: Context) -> Life:
-        course = self._course
-        loop = asyncio.get_running_loop()
-        self._lives = {each: life for each, life in self._lives.items() if not each.is_closed()}
-        lifespan = context.run(Lifespan, app, course.mode, course.startup, course.shutdown)
-        life = self._lives[loop] = Life(lifespan, loop, context)
-        return life
 
     async def _begun_late(self, life: Life) -> None:
         """Wait for a startup that no lifespan has begun, but a request."""
@@ -219,7 +256,7 @@ class Ensemble:
     def __init__(self, members: Iterable[Member], failure: Failure) -> None:
         if failure not in ("stop", "isolate"):
             raise SettingsError(f"mount_failure: {failure!r} is not one of the choices; write stop or isolate")
-        self._members = list({id(each): each for each in members}.values())
+        self._members = list(members)
         self._failure = failure
         self._started: dict[asyncio.AbstractEventLoop, list[Member]] = {}
 
@@ -282,15 +319,6 @@ async def _heard(phase: Awaitable[object], kind: str, send: Send) -> bool:
         return False
     await send({"type": f"{kind}.complete"})
     return True
-
-
-def member_of(app: Any, make: Callable[[], Member], known: dict[int, Member]) -> Member:
-    """The member of an application: itself if it is one, the same for the same application."""
-    if isinstance(app, Member):
-        return app
-    if id(app) not in known:
-        known[id(app)] = make()
-    return known[id(app)]
 
 
 def rows_of(member: Member, host: str, prefix: str) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import Any
 from portway.compose.adopt import adopt, spoken
 from portway.compose.answers import not_found
 from portway.compose.keys import find, ordered, parse_key, root_of
-from portway.compose.lifespans import Course, Ensemble, Failure, Member, Row, member_of, rows_of
+from portway.compose.lifespans import Course, Ensemble, Failure, Member, Row, rows_of
 from portway.errors import SettingsError
 from portway.types import ASGIApp, Receive, Scope, Send
 
@@ -50,8 +50,7 @@ class Mounts(Ensemble):
         if not applications:
             raise SettingsError("mount: there is no application; write for example {'/': app}")
         names = names or {}
-        known: dict[int, Member] = {}
-        self._table = {parse_key(text): _member(text, app, names, course, known) for text, app in applications.items()}
+        self._table = {parse_key(text): _member(text, app, names, course) for text, app in applications.items()}
         self._keys = ordered(parse_key(text) for text in applications)
         super().__init__(self._table.values(), mount_failure)
 
@@ -76,12 +75,9 @@ class Mounts(Ensemble):
         await self._table[key](asked, receive, send)
 
 
-def _member(
-    text: str, app: Any, names: Mapping[str, str], course: Course | None, known: dict[int, Member]
-) -> Member:  # fmt: skip
-    def made() -> Member:
-        where = f"the application at {text}"
-        interface = spoken(app, f"mount {text}")
-        return Member(adopt(app, interface, where), names.get(text, text), where, interface, course)
-
-    return member_of(app, made, known)
+def _member(text: str, app: Any, names: Mapping[str, str], course: Course | None) -> Member:
+    if isinstance(app, Member):
+        return app
+    where = f"the application at {text}"
+    interface = spoken(app, f"mount {text}")
+    return Member(adopt(app, interface, where), names.get(text, text), where, interface, course)
