@@ -92,8 +92,8 @@ def test_a_404_goes_to_the_fallback_and_all_else_does_not(tell: Tell, client: Cl
 
 
 def test_the_statuses_may_be_others(tell: Tell, client: Client) -> None:
-    for status, who in ((404, "main"), (405, "legacy"), (501, "legacy")):
-        with client(portway.Fallback(answers(status), tell("legacy"), on=(405, 501))) as http:
+    for status, on, who in ((404, [405, 501], "main"), (405, 405, "legacy"), (501, {405, 501}, "legacy")):
+        with client(portway.Fallback(answers(status), tell("legacy"), on)) as http:
             assert http.get("/").headers.get("x-from", "legacy") == who
 
 
@@ -374,6 +374,30 @@ def test_a_client_that_went_is_replayed_too() -> None:
             assert begun.wait(20)
         assert over.wait(20)
     assert heard == [b"abc", "http.disconnect", "http.disconnect"]
+
+
+def test_a_disconnect_that_a_server_tells_once_is_told_to_both() -> None:
+    heard = []
+
+    async def until_gone(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def legacy(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        heard.extend([await receive(), await receive()])
+
+    messages = [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None: ...
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    asyncio.run(portway.Fallback(answers(404, before=until_gone), legacy)(scope, receive, send))
+    assert heard == [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
 
 
 def test_a_client_that_goes_while_the_fallback_works_is_told() -> None:

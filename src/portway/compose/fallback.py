@@ -46,19 +46,19 @@ class Fallback(Ensemble):
         self,
         main: ASGIApp | Callable[..., Any],
         fallback: ASGIApp | Callable[..., Any],
-        on: Collection[int] = (NOT_FOUND,),
+        on: Collection[int] | int = (NOT_FOUND,),
         *,
         fallback_buffer: int = BUFFER,
         mount_failure: Failure = "stop",
         names: tuple[str, str] = ("main", "fallback"),
         course: Course | None = None,
     ) -> None:
-        """Both are ASGI or WSGI applications; `on` has the statuses, 400 to 599, that lead to the second.
+        """Both are ASGI or WSGI applications; `on` is the status, or has those, 400 to 599, that lead to the second.
 
         `fallback_buffer` is how many bytes of a request's body are kept for it; `names` is what logs call the two.
         Raises SettingsError for what is no such status, TypeError for what is no application.
         """
-        self._on = frozenset(statuses_of(on))
+        self._on = frozenset(statuses_of((on,) if isinstance(on, int) else on))
         self._buffer = fallback_buffer
         wheres = ("the main application", "the fallback")
         self._main, self._second = [
