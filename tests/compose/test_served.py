@@ -268,6 +268,23 @@ def test_websockets_have_it_in_both_lines(named: Any, said: Said, format: str | 
         assert closed.endswith(f" out 0/0 {named('legacy:app')}")
 
 
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+def test_a_websocket_of_either_version_is_mounted_and_named(carriers: Any, tell: Any, said: Said, version: str) -> None:
+    with serve(portway.Mounts({"/old": tell("old")}), access_log=True) as served:
+        with carriers[version](served.host, served.port) as peer:
+            peer.open(b"/old/chat")
+            peer.send(peer.text("who?"))
+            found = json.loads(peer.message())
+            assert (found["name"], found["root_path"], found["path"]) == ("old", "/old", "/old/chat")
+        with carriers[version](served.host, served.port) as peer:
+            peer.send(peer.opening(b"/older"))
+            assert peer.response().status == 403
+    lines = [line.partition(" - ")[2] for line in said("portway.access")]
+    assert lines[0] == '"WebSocket /old/chat" open /old'
+    assert any(line.startswith('"WebSocket /old/chat" closed') and line.endswith(" /old") for line in lines)
+    assert any("/older HTTP" in line and line.endswith(" -") for line in lines)
+
+
 # --- portway routes ---
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger("portway")
 Failure = Literal["stop", "isolate"]
 Context = contextvars.Context
 
-# In `scope["extensions"]`: where the server wants to read which application answered.
+# In `scope["extensions"]`: where the server wants to read which application answered. `asgi.scope` has the name, too.
 APPLICATION = "portway.application"
 
 
