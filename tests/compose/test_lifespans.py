@@ -241,6 +241,51 @@ def test_within_starlette_each_starts_at_its_first_request(living: Any, client: 
     assert sorted(diary[3:]) == ["a down", "b asked", "b down", "b up"]  # with the loop they end
 
 
+def test_what_is_nested_ends_with_the_loop_too(living: Any, client: Client, said: Said) -> None:
+    diary: list[str] = []
+    both = portway.Fallback(living("main", diary, status=404), living("legacy", diary))
+    with client(Starlette(routes=[Mount("/in", portway.Mounts({"/": both}))])) as http:
+        assert http.get("/in/x").json()["name"] == "legacy"
+    assert sorted(diary[-2:]) == ["legacy down", "main down"]
+    assert not [line for line in said() if "fail" in line]
+
+
+def test_a_shutdown_comes_once(client: Client) -> None:
+    diary: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (kind := (await receive())["type"]) != "nothing":
+            diary.append(kind)
+            await send({"type": f"{kind}.complete"})
+
+    with client(portway.Mounts({"/": app})):
+        pass
+    assert diary == ["lifespan.startup", "lifespan.shutdown"]
+
+
+@pytest.mark.parametrize("stubborn", ["asks again", "waits"])
+def test_no_such_application_keeps_the_loop_from_its_end(client: Client, stubborn: str) -> None:
+    diary: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        diary.append((await receive())["type"])
+        try:
+            await (receive() if stubborn == "asks again" else asyncio.Event().wait())
+        finally:
+            diary.append("cancelled")
+
+    inner = portway.Mounts({"/": app}, timeout_shutdown=0.1)
+    with client(Starlette(routes=[Mount("/in", inner)])) as http:
+        assert http.get("/in/").status_code == 204
+    assert diary == ["lifespan.shutdown", "cancelled"]
+
+
 def test_requests_that_come_together_wait_for_one_startup(living: Any) -> None:
     entered, leave = asyncio.Event(), asyncio.Event()
     diary: list[str] = []

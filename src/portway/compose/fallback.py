@@ -19,7 +19,7 @@ from http import HTTPStatus
 from typing import Any
 
 from portway.compose.adopt import adopt, spoken
-from portway.compose.lifespans import Course, Ensemble, Failure, Member, Row, rows_of
+from portway.compose.lifespans import SHUTDOWN, STARTUP, Course, Ensemble, Failure, Member, Mode, Row, rows_of
 from portway.compose.replay import DISCONNECT, REQUEST, Recording, Replay, Source, declared_length
 from portway.errors import SettingsError
 from portway.types import ASGIApp, Message, Receive, Scope, Send
@@ -51,15 +51,20 @@ class Fallback(Ensemble):
         fallback_buffer: int = BUFFER,
         mount_failure: Failure = "stop",
         names: tuple[str, str] = ("main", "fallback"),
-        course: Course | None = None,
+        lifespan: Mode = "auto",
+        timeout_startup: float = STARTUP,
+        timeout_shutdown: float = SHUTDOWN,
     ) -> None:
         """Both are ASGI or WSGI applications; `on` is the status, or has those, 400 to 599, that lead to the second.
 
-        `fallback_buffer` is how many bytes of a request's body are kept for it; `names` is what logs call the two.
+        `fallback_buffer` is how many bytes of a request's body are kept for it; `names` is what logs call the two; all
+        else is as with `Mounts`.
+
         Raises SettingsError for what is no such status, TypeError for what is no application.
         """
         self._on = frozenset(statuses_of((on,) if isinstance(on, int) else on))
         self._buffer = fallback_buffer
+        course = Course(lifespan, timeout_startup, timeout_shutdown)
         wheres = ("the main application", "the fallback")
         self._main, self._second = [
             _member(app, name, where, course) for app, name, where in zip((main, fallback), names, wheres, strict=True)
@@ -222,7 +227,7 @@ def statuses_of(on: Collection[int]) -> list[int]:
     return [int(status) for status in on]
 
 
-def _member(app: Any, name: str, where: str, course: Course | None) -> Member:
+def _member(app: Any, name: str, where: str, course: Course) -> Member:
     if isinstance(app, Member):
         return app
     interface = spoken(app, where)

@@ -30,7 +30,12 @@ from portway.types import ASGIApp, Message, Receive, Scope, Send
 log = logging.getLogger("portway")
 
 Failure = Literal["stop", "isolate"]
+Mode = Literal["auto", "on", "off"]
 Context = contextvars.Context
+
+# Seconds, as the settings have them.
+STARTUP = 120.0
+SHUTDOWN = 30.0
 
 # In `scope["extensions"]`: where the server wants to read which application answered. `asgi.scope` has the name, too.
 APPLICATION = "portway.application"
@@ -40,9 +45,9 @@ APPLICATION = "portway.application"
 class Course:
     """How lifespans are run, as the settings `lifespan`, `timeout_startup` and `timeout_shutdown` say."""
 
-    mode: str = "auto"
-    startup: float = 120.0
-    shutdown: float = 30.0
+    mode: Mode = "auto"
+    startup: float = STARTUP
+    shutdown: float = SHUTDOWN
 
 
 class Row(NamedTuple):
@@ -121,20 +126,21 @@ class Lives:
 
     def begin(self, course: Course) -> Life:
         """As a part of the lifespan that is running."""
-        return self._begin(self.app, contextvars.copy_context(), course)
+        return self._begin(contextvars.copy_context(), course)
 
     def begin_late(self, course: Course) -> Life:
         """Since a request is there."""
-        return self._begin(until_the_end(self.app), self._context.copy(), course)
+        return self._begin(self._context.copy(), course)
 
     def end(self) -> None:
         """Forget the one on this loop."""
         self._by_loop.pop(asyncio.get_running_loop(), None)
 
-    def _begin(self, app: ASGIApp, context: Context, course: Course) -> Life:
+    def _begin(self, context: Context, course: Course) -> Life:
         for each in [each for each in list(self._by_loop) if each.is_closed()]:
             self._by_loop.pop(each, None)
         loop = asyncio.get_running_loop()
+        app = until_the_end(self.app, course.shutdown)
         lifespan = context.run(Lifespan, app, course.mode, course.startup, course.shutdown)
         life = self._by_loop[loop] = Life(lifespan, loop, context)
         return life
@@ -235,15 +241,34 @@ class Member:
             log.error("%s; it answers 503", self.told(life.reason))
 
 
-def until_the_end(app: ASGIApp) -> ASGIApp:
-    """The lifespan of an application that nobody will stop: to it, the end of the loop is its shutdown."""
+def until_the_end(app: ASGIApp, limit: float) -> ASGIApp:
+    """The lifespan of an application that perhaps nobody will stop: the end of the loop is its shutdown, too.
+
+    `asyncio.run` cancels every Task in the end, and then waits for them. That is taken for a shutdown, once; after
+    `limit` seconds, 0 is none, there is a second cancellation.
+    """
 
     async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        told = False  # of its shutdown
+        cancelled = False
+
         async def patient() -> Message:
+            nonlocal told, cancelled
+            if cancelled:
+                raise asyncio.CancelledError  # nobody will ever say more
             try:
-                return await receive()
-            except asyncio.CancelledError:  # as asyncio.run does with every Task in the end, and then waits for them
-                return {"type": "lifespan.shutdown"}
+                message = await receive()
+            except asyncio.CancelledError:
+                if told:
+                    raise
+                message = {"type": "lifespan.shutdown"}
+                cancelled = True
+                if limit:
+                    asyncio.get_running_loop().call_later(limit, task.cancel)
+            told = told or message["type"] == "lifespan.shutdown"
+            return message
 
         await app(scope, patient, send)
 

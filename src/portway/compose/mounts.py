@@ -8,7 +8,7 @@ from typing import Any
 from portway.compose.adopt import adopt, spoken
 from portway.compose.answers import not_found
 from portway.compose.keys import find, ordered, parse_key, root_of
-from portway.compose.lifespans import Course, Ensemble, Failure, Member, Row, rows_of
+from portway.compose.lifespans import SHUTDOWN, STARTUP, Course, Ensemble, Failure, Member, Mode, Row, rows_of
 from portway.errors import SettingsError
 from portway.types import ASGIApp, Receive, Scope, Send
 
@@ -37,12 +37,17 @@ class Mounts(Ensemble):
         *,
         mount_failure: Failure = "stop",
         names: Mapping[str, str] | None = None,
-        course: Course | None = None,
+        lifespan: Mode = "auto",
+        timeout_startup: float = STARTUP,
+        timeout_shutdown: float = SHUTDOWN,
     ) -> None:
         """`applications` maps paths to ASGI or WSGI applications.
 
         `mount_failure` says what becomes of a startup that fails: it stops the server, or with `isolate` only that
         application answers 503. `names` has what logs call each one, by the same keys; otherwise that is the key.
+        `lifespan`, `timeout_startup` and `timeout_shutdown` are for each of them what the settings of these names are
+        for one.
+
         Raises SettingsError for a key that means nothing or is there twice, TypeError for what is no application.
         """
         if not isinstance(applications, Mapping):
@@ -50,6 +55,7 @@ class Mounts(Ensemble):
         if not applications:
             raise SettingsError("mount: there is no application; write for example {'/': app}")
         names = names or {}
+        course = Course(lifespan, timeout_startup, timeout_shutdown)
         self._table = {parse_key(text): _member(text, app, names, course) for text, app in applications.items()}
         self._keys = ordered(parse_key(text) for text in applications)
         super().__init__(self._table.values(), mount_failure)
@@ -75,7 +81,7 @@ class Mounts(Ensemble):
         await self._table[key](asked, receive, send)
 
 
-def _member(text: str, app: Any, names: Mapping[str, str], course: Course | None) -> Member:
+def _member(text: str, app: Any, names: Mapping[str, str], course: Course) -> Member:
     if isinstance(app, Member):
         return app
     where = f"the application at {text}"
