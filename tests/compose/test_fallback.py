@@ -503,6 +503,40 @@ def test_a_disk_that_is_full_leaves_the_request_with_main(
 # --- frameworks ---
 
 
+def test_polling_for_a_disconnect_takes_nothing_away(client: Client) -> None:
+    """As Starlette does it: a receive that is cancelled at once, if there is nothing."""
+    polled = threading.Event()
+
+    async def polls(request: Request) -> None:
+        await request.body()
+        for _ in range(3):
+            assert not await request.is_disconnected()
+        polled.set()
+        while not await request.is_disconnected():
+            await asyncio.sleep(0.01)
+        from fastapi import HTTPException
+
+        raise HTTPException(404)
+
+    heard: list[Any] = []
+    over = threading.Event()
+
+    async def legacy(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        heard.extend([(await receive())["body"], (await receive())["type"]])
+        over.set()
+
+    app = FastAPI()
+    app.post("/")(polls)
+    with serve(portway.Fallback(app, legacy)) as served:
+        with Raw(served.host, served.port) as raw:
+            raw.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc")
+            assert polled.wait(20)
+        assert over.wait(20)
+    assert heard == [b"abc", "http.disconnect"]
+
+
 def moved() -> FastAPI:
     """Half of the routes, and a middleware that reads and wraps everything."""
     app = FastAPI()

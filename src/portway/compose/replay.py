@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 IN_MEMORY = 1024 * 1024
 READ_AT_ONCE = 256 * 1024
+
+NAME = "portway-receive"
+EAGERLY: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 DISCONNECT = "http.disconnect"
 REQUEST = "http.request"
@@ -155,9 +159,11 @@ class Source:
         if until is None and self._task is None:
             return await self._receive()
         if self._task is None:
-            self._task = asyncio.create_task(self._call(), name="portway-receive")
-        waited: list[asyncio.Future[Any]] = [self._task] if until is None else [self._task, until]
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            # What is there at once is given at once, where Python can: who polls would be cancelled before.
+            self._task = asyncio.Task(self._call(), loop=asyncio.get_running_loop(), name=NAME, **EAGERLY)
+        if not self._task.done():
+            waited: list[asyncio.Future[Any]] = [self._task] if until is None else [self._task, until]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if not self._task.done():
             return None
         task, self._task = self._task, None
