@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 import socket
@@ -128,3 +129,72 @@ def unused_port() -> int:
     """One that was free a moment ago, for servers that cannot take one themselves."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return int(sock.getsockname()[1])
+
+
+# --- before a fallback, and behind it ---
+
+
+def answering(status: int, body: bytes = b"main's own", before: Any = None, after: Any = None) -> Any:
+    """An application that does something before and after its answer."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        if before is not None:
+            await before(scope, receive, send)
+        await send({"type": "http.response.start", "status": status, "headers": [(b"x-from", b"main")]})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body"})
+        if after is not None:
+            await after(scope, receive, send)
+
+    return app
+
+
+async def reading_all(scope: Scope, receive: Receive, send: Send) -> None:
+    while (await receive()).get("more_body"):
+        pass
+
+
+async def counter(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the length and the hash of what it received, then notes what else it is told."""
+    if scope["type"] == "lifespan":
+        raise NotImplementedError
+    found, size = hashlib.sha256(), 0
+    while True:
+        message = await receive()
+        found.update(message["body"])
+        size += len(message["body"])
+        if not message["more_body"]:
+            break
+    body = json.dumps([size, found.hexdigest()]).encode()
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": body})
+
+
+def digested(data: bytes) -> list[Any]:
+    return [len(data), hashlib.sha256(data).hexdigest()]
+
+
+@pytest.fixture
+def answers() -> Callable[..., ASGIApp]:
+    """`answers(status, body, before, after)` is an application that does something before and after its answer."""
+    return answering
+
+
+@pytest.fixture
+def read_all() -> Any:
+    """For `before`: all of the body is read."""
+    return reading_all
+
+
+@pytest.fixture
+def counting() -> ASGIApp:
+    """Answers with the `digest` of what it received."""
+    return counter
+
+
+@pytest.fixture
+def digest() -> Callable[[bytes], list[Any]]:
+    """The length and the hash of a body."""
+    return digested

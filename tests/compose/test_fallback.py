@@ -1,17 +1,13 @@
 """What the main application answers with 404 goes to another one, as if the first had never been asked."""
 
 import asyncio
-import glob
 import json
 import os
-import tempfile
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
@@ -30,57 +26,13 @@ Said = Callable[..., list[str]]
 MiB = 1024 * 1024
 
 
-def answers(status: int, body: bytes = b"main's own", before: Any = None, after: Any = None) -> Any:
-    """An application that does something before and after its answer."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            raise NotImplementedError
-        if before is not None:
-            await before(scope, receive, send)
-        await send({"type": "http.response.start", "status": status, "headers": [(b"x-from", b"main")]})
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        await send({"type": "http.response.body"})
-        if after is not None:
-            await after(scope, receive, send)
-
-    return app
-
-
-async def read_all(scope: Scope, receive: Receive, send: Send) -> None:
-    while (await receive()).get("more_body"):
-        pass
-
-
-async def counting(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the length and the hash of what it received, then notes what else it is told."""
-    if scope["type"] == "lifespan":
-        raise NotImplementedError
-    import hashlib
-
-    found, size = hashlib.sha256(), 0
-    while True:
-        message = await receive()
-        found.update(message["body"])
-        size += len(message["body"])
-        if not message["more_body"]:
-            break
-    body = json.dumps([size, found.hexdigest()]).encode()
-    await send({"type": "http.response.start", "status": 200})
-    await send({"type": "http.response.body", "body": body})
-
-
-def digest(data: bytes) -> list[Any]:
-    import hashlib
-
-    return [len(data), hashlib.sha256(data).hexdigest()]
-
-
 # --- who answers ---
 
 
 @pytest.mark.parametrize("http2", [False, True])
-def test_a_404_goes_to_the_fallback_and_all_else_does_not(tell: Tell, client: Client, http2: bool) -> None:
+def test_a_404_goes_to_the_fallback_and_all_else_does_not(
+    tell: Tell, client: Client, http2: bool, answers: Any
+) -> None:
     for status in (200, 204, 301, 400, 403, 405, 410, 500):
         with client(portway.Fallback(answers(status), tell("legacy")), http2) as http:
             response = http.get("/x")
@@ -91,13 +43,13 @@ def test_a_404_goes_to_the_fallback_and_all_else_does_not(tell: Tell, client: Cl
         assert "x-from" not in response.headers
 
 
-def test_the_statuses_may_be_others(tell: Tell, client: Client) -> None:
+def test_the_statuses_may_be_others(tell: Tell, client: Client, answers: Any) -> None:
     for status, on, who in ((404, [405, 501], "main"), (405, 405, "legacy"), (501, {405, 501}, "legacy")):
         with client(portway.Fallback(answers(status), tell("legacy"), on)) as http:
             assert http.get("/").headers.get("x-from", "legacy") == who
 
 
-def test_a_fallback_that_says_404_is_believed(tell: Tell, client: Client) -> None:
+def test_a_fallback_that_says_404_is_believed(tell: Tell, client: Client, answers: Any) -> None:
     with client(portway.Fallback(answers(404), tell("legacy", 404))) as http:
         response = http.get("/")
         assert (response.status_code, response.json()["name"]) == (404, "legacy")
@@ -128,7 +80,7 @@ def test_websockets_are_for_the_main_application(tell: Tell) -> None:
     asyncio.run(main())
 
 
-def test_early_hints_pass(tell: Tell) -> None:
+def test_early_hints_pass(tell: Tell, answers: Any) -> None:
     async def hints(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]})
 
@@ -150,7 +102,7 @@ def test_both_lifespans_run_and_each_has_its_state_and_context(living: Any, clie
     assert diary == ["main up", "legacy up", "main asked", "legacy asked", "legacy down", "main down"]
 
 
-def test_what_main_does_to_its_scope_and_context_is_its_own(client: Client) -> None:
+def test_what_main_does_to_its_scope_and_context_is_its_own(client: Client, answers: Any) -> None:
     mark: ContextVar[str] = ContextVar("mark", default="clean")
 
     async def spoil(scope: Scope, receive: Receive, send: Send) -> None:
@@ -174,7 +126,7 @@ def test_what_main_does_to_its_scope_and_context_is_its_own(client: Client) -> N
         assert http.get("/x").json() == ["clean", "/x", False, True]
 
 
-def test_main_is_in_one_task_with_the_request(client: Client) -> None:
+def test_main_is_in_one_task_with_the_request(client: Client, answers: Any) -> None:
     tasks = []
 
     async def note(scope: Scope, receive: Receive, send: Send) -> None:
@@ -188,7 +140,7 @@ def test_main_is_in_one_task_with_the_request(client: Client) -> None:
     assert tasks[0] is tasks[1]
 
 
-def test_main_is_let_run_to_its_end_first(tell: Tell, client: Client) -> None:
+def test_main_is_let_run_to_its_end_first(tell: Tell, client: Client, answers: Any) -> None:
     diary = []
 
     async def background(scope: Scope, receive: Receive, send: Send) -> None:
@@ -205,7 +157,9 @@ def test_main_is_let_run_to_its_end_first(tell: Tell, client: Client) -> None:
     assert diary == ["after main's answer", "legacy"]
 
 
-def test_after_the_end_of_its_answer_main_is_told_that_the_client_went(tell: Tell, client: Client) -> None:
+def test_after_the_end_of_its_answer_main_is_told_that_the_client_went(
+    tell: Tell, client: Client, answers: Any, read_all: Any
+) -> None:
     kinds = []
 
     async def watch(scope: Scope, receive: Receive, send: Send) -> None:
@@ -232,8 +186,8 @@ def test_after_the_end_of_its_answer_main_is_told_that_the_client_went(tell: Tel
 
 
 def test_main_that_raises_after_its_404_is_logged_and_the_fallback_answers(
-    tell: Tell, client: Client, said: Said
-) -> None:  # fmt: skip
+    tell: Tell, client: Client, said: Said, answers: Any
+) -> None:
     async def break_down(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("in the background")
 
@@ -244,7 +198,7 @@ def test_main_that_raises_after_its_404_is_logged_and_the_fallback_answers(
     ]
 
 
-def test_main_that_raises_before_is_a_500(tell: Tell, client: Client, said: Said) -> None:
+def test_main_that_raises_before_is_a_500(tell: Tell, client: Client, said: Said, answers: Any) -> None:
     async def break_down(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("at once")
 
@@ -253,7 +207,7 @@ def test_main_that_raises_before_is_a_500(tell: Tell, client: Client, said: Said
     assert "GET /: the application raised RuntimeError" in said()
 
 
-def test_messages_of_main_are_checked_as_ever(tell: Tell, client: Client, said: Said) -> None:
+def test_messages_of_main_are_checked_as_ever(tell: Tell, client: Client, said: Said, answers: Any) -> None:
     async def too_soon(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body"})
 
@@ -262,242 +216,12 @@ def test_messages_of_main_are_checked_as_ever(tell: Tell, client: Client, said: 
     assert any("http.response.body came out of order" in line for line in said())
 
 
-def test_a_fallback_that_raises_is_a_500(client: Client) -> None:
+def test_a_fallback_that_raises_is_a_500(client: Client, answers: Any) -> None:
     async def break_down(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("legacy, too")
 
     with client(portway.Fallback(answers(404), answers(200, before=break_down))) as http:
         assert http.get("/").status_code == 500
-
-
-# --- the body ---
-
-
-@pytest.mark.parametrize("http2", [False, True])
-@pytest.mark.parametrize("size", [0, 1, 65536, MiB, MiB + 1, 5 * MiB])
-@pytest.mark.parametrize("chunked", [False, True])
-def test_the_body_is_replayed_whole(client: Client, size: int, chunked: bool, http2: bool) -> None:
-    data = os.urandom(size)
-    with client(portway.Fallback(answers(404, before=read_all), counting), http2) as http:
-        content = (data[at : at + 50_000] for at in range(0, size, 50_000)) if chunked else data
-        assert http.post("/", content=content).json() == digest(data)
-
-
-def test_what_main_did_not_read_comes_from_the_client(client: Client) -> None:
-    async def read_once(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-
-    data = os.urandom(5 * MiB)
-    for before in (None, read_once):
-        app = portway.Fallback(answers(404, before=before), counting, fallback_buffer=MiB)
-        with client(app) as http:
-            assert http.post("/", content=iter([data])).json() == digest(data)
-
-
-def test_a_body_too_long_for_the_buffer_stays_with_main_and_one_line_says_why(client: Client, said: Said) -> None:
-    data = os.urandom(300_000)
-    app = portway.Fallback(answers(404, before=read_all), counting, fallback_buffer=300_000)
-    with client(app) as http:
-        assert http.post("/x", content=iter([data])).json() == digest(data)
-        for content in (data + b"!", iter([data, b"!"])):
-            response = http.post("/x", content=content)
-            assert (response.status_code, response.text) == (404, "main's own")
-    reason = "not handed to the fallback, since its body is longer than the fallback buffer of 300000 bytes"
-    assert [line for line in said() if "handed" in line] == [f"POST /x: {reason}"] * 2
-
-
-def test_main_that_reads_on_after_its_404_fills_no_more_than_the_buffer(client: Client) -> None:
-    sizes = []
-
-    async def read_on(scope: Scope, receive: Receive, send: Send) -> None:
-        size = 0
-        while (message := await receive())["type"] == "http.request":
-            size += len(message["body"])
-        sizes.append(size)
-
-    async def main(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            raise NotImplementedError
-        await send({"type": "http.response.start", "status": 404})
-        await read_on(scope, receive, send)
-        await send({"type": "http.response.body"})
-
-    data = os.urandom(3 * MiB)
-    with client(portway.Fallback(main, counting, fallback_buffer=MiB)) as http:
-        assert http.post("/", content=iter([data])).json() == digest(data)
-    assert MiB <= sizes[0] < MiB + 100_000
-
-
-def test_expect_continue_is_answered_once(client: Client) -> None:
-    app = portway.Fallback(answers(404, before=read_all), counting)
-    with serve(app) as served, Raw(served.host, served.port) as raw:
-        raw.send(b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
-        assert raw.interim().status == 100
-        raw.send(b"abc")
-        assert raw.interim().status == 200
-
-
-def test_requests_share_nothing() -> None:
-    async def main() -> None:
-        app = portway.Fallback(answers(404, before=read_all), counting)
-        bodies = [os.urandom(size) for size in (0, 7, 2 * MiB, 3 * MiB, 100_000, 2 * MiB)]
-        async with serve(app) as served, httpx.AsyncClient(base_url=served.url, timeout=30) as http:
-            found = await asyncio.gather(*[http.post("/", content=data) for data in bodies])
-        assert [response.json() for response in found] == [digest(data) for data in bodies]
-
-    asyncio.run(main())
-
-
-# --- who goes ---
-
-
-def test_a_client_that_went_is_replayed_too() -> None:
-    heard: list[Any] = []
-    begun, over = threading.Event(), threading.Event()
-
-    async def until_gone(scope: Scope, receive: Receive, send: Send) -> None:
-        begun.set()
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    async def legacy(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            raise NotImplementedError
-        for _ in range(3):
-            message = await receive()
-            heard.append(message.get("body", message["type"]))
-        over.set()
-
-    with serve(portway.Fallback(answers(404, before=until_gone), legacy)) as served:
-        with Raw(served.host, served.port) as raw:
-            raw.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc")
-            assert begun.wait(20)
-        assert over.wait(20)
-    assert heard == [b"abc", "http.disconnect", "http.disconnect"]
-
-
-def test_a_disconnect_that_a_server_tells_once_is_told_to_both() -> None:
-    heard = []
-
-    async def until_gone(scope: Scope, receive: Receive, send: Send) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    async def legacy(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            raise NotImplementedError
-        heard.extend([await receive(), await receive()])
-
-    messages = [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
-
-    async def receive() -> Any:
-        return messages.pop(0)
-
-    async def send(message: Any) -> None: ...
-
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    asyncio.run(portway.Fallback(answers(404, before=until_gone), legacy)(scope, receive, send))
-    assert heard == [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
-
-
-def test_a_client_that_goes_while_the_fallback_works_is_told() -> None:
-    begun, over = threading.Event(), threading.Event()
-
-    async def legacy(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            raise NotImplementedError
-        assert (await receive())["body"] == b"abc"
-        begun.set()
-        if (await receive())["type"] == "http.disconnect":
-            over.set()
-
-    async def watching(scope: Scope, receive: Receive, send: Send) -> None:
-        """Leaves a call of receive under way, which the fallback takes over."""
-        await read_all(scope, receive, send)
-        watch = asyncio.ensure_future(receive())
-        await asyncio.sleep(0)
-        watch.cancel()
-
-    for before in (read_all, watching):
-        begun.clear()
-        over.clear()
-        with serve(portway.Fallback(answers(404, before=before), legacy)) as served:
-            with Raw(served.host, served.port) as raw:
-                raw.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc")
-                assert begun.wait(20)
-            assert over.wait(20)
-
-
-@pytest.mark.parametrize("where", ["main", "legacy"])
-def test_a_cancelled_request_leaves_no_task_and_no_file(
-    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(tempfile, "_O_TMPFILE_WORKS", False, raising=False)  # so that files would be seen
-    opened: list[Any] = []
-    make = tempfile.TemporaryFile
-
-    def noted(**rest: Any) -> Any:
-        opened.append(make(**rest))
-        return opened[-1]
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", noted)
-    waiting = asyncio.Event()
-
-    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
-        await read_all(scope, receive, send)
-        watch = asyncio.ensure_future(receive())
-        await asyncio.sleep(0)
-        waiting.set()
-        try:
-            await watch
-        finally:
-            watch.cancel()
-
-    async def main() -> None:
-        in_main = (answers(404, before=wait), counting)
-        in_legacy = (answers(404, before=read_all), answers(200, before=wait))
-        app = portway.Fallback(*(in_main if where == "main" else in_legacy))
-        messages = [{"type": "http.request", "body": b"x" * MiB, "more_body": True}] * 3
-        messages.append({"type": "http.request", "body": b"", "more_body": False})
-
-        async def receive() -> Any:
-            if messages:
-                return messages.pop(0)
-            await asyncio.Event().wait()
-
-        async def send(message: Any) -> None: ...
-
-        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-        task = asyncio.ensure_future(app(scope, receive, send))
-        await waiting.wait()
-        before = asyncio.all_tasks()
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled()
-        assert asyncio.all_tasks() - before == set()
-        await asyncio.sleep(0)
-        left = {each.get_name() for each in asyncio.all_tasks()}
-        assert "portway-receive" not in left
-        await asyncio.get_running_loop().shutdown_default_executor()
-
-    asyncio.run(main())
-    assert opened
-    assert all(file.closed for file in opened)
-    assert glob.glob(str(tmp_path / "*")) == []
-
-
-def test_a_disk_that_is_full_leaves_the_request_with_main(
-    client: Client, said: Said, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
-    def full(**rest: Any) -> Any:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    with client(portway.Fallback(answers(404, before=read_all), counting)) as http:
-        response = http.post("/", content=iter([b"x" * 3 * MiB]))
-        assert (response.status_code, response.text) == (404, "main's own")
-    assert any("since its body could not be kept: [Errno 28] No space left on device" in line for line in said())
 
 
 # --- frameworks ---
@@ -567,7 +291,7 @@ def moved() -> FastAPI:
 
 
 @pytest.mark.parametrize("http2", [False, True])
-def test_routes_of_a_framework_move_one_at_a_time(client: Client, http2: bool) -> None:
+def test_routes_of_a_framework_move_one_at_a_time(client: Client, http2: bool, counting: Any, digest: Any) -> None:
     data = os.urandom(2 * MiB)
     with client(portway.Fallback(moved(), counting), http2) as http:
         assert http.post("/new", content=data).json() == len(data)
