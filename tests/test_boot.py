@@ -16,6 +16,8 @@ import pytest
 
 import portway
 from portway import Server, Settings, SettingsError, boot
+from portway.boot import objects
+from portway.boot import serve as boot_serve
 from portway.testing import Raw, serve
 from portway.types import Receive, Scope, Send
 
@@ -75,7 +77,7 @@ def test_a_server_checks_its_settings() -> None:
 
 def test_the_proxies_to_trust_are_those_of_the_setting() -> None:
     def trust(**changes: Any) -> Any:
-        return boot.trust(boot.settled(None, changes))
+        return objects.trust(boot.settled(None, changes))
 
     assert trust(forwarded_allow_ips="") is None
     assert trust(forwarded_allow_ips="*", proxy_headers=False) is None
@@ -219,7 +221,7 @@ def test_an_application_is_called_by_its_name(caplog: pytest.LogCaptureFixture, 
         urls = ("http://127.0.0.1:8000",)
         redirects = ()
 
-    boot.announce(Up(), served)  # type: ignore[arg-type]
+    boot_serve.announce(Up(), served)  # type: ignore[arg-type]
     assert caplog.messages == [f"Serving {name} on http://127.0.0.1:8000 (press Ctrl+C to stop)"]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from portway import SettingsError, boot
+from portway.boot.serve import prepare
 from portway.observe import logs
 
 pytestmark = pytest.mark.usefixtures("loggers")
@@ -163,7 +164,7 @@ def test_the_levels_of_a_file_hold_unless_another_one_is_asked_for(
 ) -> None:
     path = tmp_path / "logging.toml"
     path.write_text("[loggers.portway]\nlevel = 'ERROR'\n")
-    boot.prepare(boot.settled(None, {"log_config": str(path), **given}))
+    prepare(boot.settled(None, {"log_config": str(path), **given}))
     assert logging.getLevelName(EVENTS.level) == level
 
 

@@ -10,6 +10,9 @@ from portway.wire.events import Head
 
 PERCENT = 0x25
 
+# Where an application that is several (`compose`) says by the key `name` which of them answers.
+APPLICATION = "portway.application"
+
 ASGI = {"version": "3.0", "spec_version": "2.5"}
 FILES: dict[str, dict[str, Any]] = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
 EARLY_HINT: dict[str, dict[str, Any]] = {"http.response.early_hint": {}} | FILES

@@ -1,1 +1,6 @@
-"""Many applications as one, and what stands around an application: plain ASGI, all of it."""
+"""Many applications in one process, each of them plain ASGI, under this server or any other."""
+
+from portway.compose.fallback import Fallback
+from portway.compose.mounts import Mounts
+
+__all__ = ["Fallback", "Mounts"]

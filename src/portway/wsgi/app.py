@@ -54,6 +54,7 @@ class WSGI:
             raise SettingsError(f"a WSGI application must be callable, and {app!r:.80} is not")
         self.app = app
         self._threads = _threads(threads, queue)
+        self._owner = not isinstance(threads, Threads)
         self._timeout = timeout
         self._base = base_of(self._threads is not None and self._threads.most > 1, multiprocess)
         self._desk: Desk | None = None
@@ -163,7 +164,7 @@ class WSGI:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        if self._threads is not None:
+        if self._owner and self._threads is not None:
             self._threads.stop()
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -1,0 +1,7 @@
+"""The composition root: the only room that knows every other. Settings become objects here, and are run."""
+
+from portway.boot.applications import routes
+from portway.boot.objects import bind, loop_factory, settled
+from portway.boot.serve import Server, main, run
+
+__all__ = ["Server", "bind", "loop_factory", "main", "routes", "run", "settled"]

@@ -1,0 +1,69 @@
+"""The applications that settings name, as the one that is served."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from portway.compose.adopt import adopt
+from portway.compose.assembly import Assembly
+from portway.compose.lifespans import Course, Member, Row, rows_of
+from portway.compose.sensitive import ThreadSensitive, made
+from portway.compose.threads import Threads
+from portway.config import Settings
+from portway.target import Interface, locate
+from portway.types import ASGIApp
+from portway.wsgi import WSGI
+from portway.wsgi.threads import Threads as WSGIThreads
+from portway.wsgi.threads import usual
+
+
+class Pools:
+    """The threads of one server, for all of its applications: those of WSGI, if there are any, and those that
+    thread-sensitive code is lent.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        most = usual() if settings.wsgi_threads is None else settings.wsgi_threads
+        self.wsgi = WSGIThreads(most, settings.wsgi_queue) if most else 0
+        self.sensitive: Threads = made()
+
+    def close(self) -> None:
+        """Let them end when they are through with what they do."""
+        if not isinstance(self.wsgi, int):
+            self.wsgi.stop()
+        self.sensitive.close()
+
+
+def whole(app: Any, settings: Settings, pools: Pools) -> Member:
+    """What is served: the application, with others beside it all of them as one."""
+    name = app if isinstance(app, str) else named(app)
+    if isinstance(app, str):
+        app = locate(app, settings.app_dir, settings.factory)
+    elif settings.factory:
+        app = app()
+    spoken = None if settings.interface == "auto" else settings.interface
+    course = Course(settings.lifespan, settings.timeout_startup, settings.timeout_shutdown)
+    ours = partial(as_asgi3, settings=settings, pools=pools)
+    assembly = Assembly(ours, settings.app_dir, course, settings.mount_failure)
+    main = assembly.member(app, name, "the application at /" if settings.mount else "the main application", spoken)
+    return assembly.whole(main, settings.mount, settings.fallback, settings.fallback_on, settings.fallback_buffer)
+
+
+def as_asgi3(app: Any, spoken: Interface, settings: Settings, pools: Pools) -> ASGIApp:
+    """What was loaded, as ASGI 3: the way of every application that the settings name."""
+    if spoken == "wsgi":
+        return WSGI(app, threads=pools.wsgi, timeout=settings.wsgi_timeout)
+    plain = adopt(app, spoken)
+    wrapped = ThreadSensitive(plain, settings.thread_sensitive, pools.sensitive)
+    return plain if wrapped.mode == "off" else wrapped
+
+
+def routes(settings: Settings) -> list[Row]:
+    """What would be served where."""
+    return rows_of(whole(settings.target, settings, Pools(settings)), "", "")
+
+
+def named(app: Any) -> str:
+    """What logs call an application that was not loaded by a name."""
+    return getattr(app, "__qualname__", type(app).__qualname__)

@@ -1,0 +1,268 @@
+"""A server in a loop of somebody's own, in one that `run` makes, or as the whole of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from importlib import metadata
+from types import FrameType
+from typing import Any, NoReturn
+
+import portway
+from portway import _modes
+from portway.boot.applications import Pools, named, whole
+from portway.boot.objects import ContextFactory, bind, bind_redirects, loop_factory, plan, settled
+from portway.compose import Fallback, Mounts
+from portway.config import Settings, addresses
+from portway.errors import BindError, LifespanFailed
+from portway.observe import logs
+from portway.server.executor import DefaultExecutor
+from portway.server.serve import Service
+from portway.types import ASGIApp
+
+log = logging.getLogger("portway")
+
+# Exit codes: 1 and 3 are uvicorn's, 2 is click's for a wrong call (wrong settings, nothing to load), 130 is a
+# shell's for SIGINT.
+ENDED = 0
+NO_ADDRESS = 1
+NO_START = 3
+INTERRUPTED = 130
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if sys.platform == "win32":
+    SIGNALS.append(signal.SIGBREAK)
+
+
+class Server:
+    """Serves an application inside a running event loop.
+
+        server = portway.Server(app, portway.Settings(port=8080))
+        await server.serve()
+
+    `started` is True while connections are accepted. Signals and logging are left alone; `portway.run`
+    takes care of both.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp | Callable[..., Any] | str,
+        settings: Settings | None = None,
+        *,
+        ssl_context_factory: ContextFactory | None = None,
+    ) -> None:
+        """`app` is an application (ASGI 3 or 2) or a target such as "main:app".
+
+        `ssl_context_factory(settings, default)` returns the `ssl.SSLContext` to serve with, for all that settings
+        cannot say; `default()` is the one that they describe. It is called again when a certificate's file changes.
+
+        Raises SettingsError for settings that cannot be used, LoadError for a target that cannot be loaded.
+        """
+        self.settings = settled(settings, {}, ssl_context_factory is not None)
+        self._pools = Pools(self.settings)
+        served = whole(app, self.settings, self._pools).app
+        composed = isinstance(served, Mounts | Fallback)
+        self._service = Service(served, plan(self.settings, ssl_context_factory, composed))
+        self._used = False
+
+    @property
+    def started(self) -> bool:
+        """Whether connections are accepted."""
+        return self._service.started
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The listening sockets, once `serve` was called; with port 0 they know the port."""
+        return tuple(self._service.sockets)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where the server is reached, once `serve` was called."""
+        return tuple(self._service.urls)
+
+    @property
+    def redirects(self) -> tuple[str, ...]:
+        """Where plain HTTP is led to https, once `serve` was called."""
+        return tuple(self._service.redirects)
+
+    @property
+    def left(self) -> int:
+        """How many requests did not end with the server, even when they were cancelled."""
+        return self._service.left
+
+    async def serve(self, on_started: Callable[[], None] | None = None) -> None:
+        """Serve until `stop`; once in the life of this object. `on_started` is called when all is up.
+
+        Raises BindError, and LifespanFailed if the application cannot start. Cancelled, it ends at once.
+        """
+        if self._used:
+            raise RuntimeError("this server has served already; make another one")
+        self._used = True
+        try:
+            bound = bind(addresses(self.settings))
+            await self._service.serve(bound, on_started, bind_redirects(self.settings, bound))
+        finally:
+            self._pools.close()
+            logs.flush()
+
+    def stop(self, force: bool = False) -> None:
+        """End: accept no more, finish what is under way within the grace; with `force`, without any grace.
+
+        May be called from any thread, before `serve`, and more than once.
+        """
+        self._service.stop(force)
+
+
+def run(
+    app: ASGIApp | Callable[..., Any] | str,
+    settings: Settings | None = None,
+    *,
+    ssl_context_factory: ContextFactory | None = None,
+    **changes: Any,
+) -> None:
+    """Serve `app` until SIGTERM or SIGINT, in a loop of its own, and return when all is ended.
+
+    `changes` are settings by name: `portway.run(app, port=8080, log_level="debug")`. Raises what
+    `Server` and its `serve` raise.
+    """
+    chosen = settled(settings, changes, ssl_context_factory is not None)
+    prepare(chosen)
+    server = Server(app, chosen, ssl_context_factory=ssl_context_factory)
+    with asyncio.Runner(loop_factory=loop_factory(chosen.loop)) as runner:
+        runner.get_loop().set_default_executor(executor(server))
+        stops = Stops(server, runner.get_loop())
+        stops.listen()
+        try:
+            runner.run(_serve(server, app))
+        finally:
+            stops.ignore()
+
+
+def main(settings: Settings) -> int:
+    """Serve the target of the settings; the exit code for the process, which is over then."""
+    occupy_standard_descriptors()
+    prepare(settings)
+    server = Server(settings.target or "", settings)
+    threads = executor(server)
+    code = ENDED
+    try:
+        with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
+            runner.get_loop().set_default_executor(threads)
+            stops = Stops(server, runner.get_loop())
+            stops.listen()
+            runner.run(_serve(server, settings.target))
+            stops.surrender()
+            if server.left:  # the loop, and Python, would wait for them for ever
+                leave(ENDED)
+    except (BindError, LifespanFailed) as failed:
+        log.error("%s", failed)
+        code = NO_ADDRESS if isinstance(failed, BindError) else NO_START
+    if threads.left:  # Python would wait for them for ever
+        leave(code)
+    return code
+
+
+def occupy_standard_descriptors() -> None:
+    """Let no socket become standard output, where that was closed: prints would go to a client.
+
+    libuv, besides, ends a process that closes one of the three.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)  # as the other two are, for the application's child processes
+    os.close(number)
+
+
+def prepare(settings: Settings) -> None:
+    """Set up logging."""
+    by_file = settings.log_config is not None and settings.log_level == Settings.log_level
+    logs.set_up(
+        None if by_file else settings.log_level,
+        settings.log_config,
+        settings.use_colors,
+        bare=settings.access_log_format is not None,
+    )
+
+
+def executor(server: Server) -> DefaultExecutor:
+    """The default executor of the loop that serves alone."""
+    return DefaultExecutor(server.settings.executor_threads, server._service.grace_left)
+
+
+async def _serve(server: Server, app: Any) -> None:
+    log.info("%s", ours())
+    await server.serve(lambda: announce(server, app))
+    log.info("Stopped")
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now, whatever still runs in it."""
+    try:
+        logs.flush()
+        logging.shutdown()
+    finally:
+        os._exit(code)
+
+
+class Stops:
+    """What signals do: the first SIGINT or SIGTERM ends in good order, a second SIGINT at once.
+
+    Handlers of Python's own, not the loop's: they run even while the application blocks the loop. What they
+    interrupt may hold a lock, so they take none: the loop tells the log.
+    """
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        self._server = server
+        self._loop = loop
+        self._interrupted = False
+        self._before: dict[int, Any] = {}
+
+    def listen(self) -> None:
+        """From now on; outside the main thread, where signals do not come, this does nothing."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._heed) for number in SIGNALS}
+
+    def ignore(self) -> None:
+        """Put back what was there before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def surrender(self) -> None:
+        """All is ended and written: what may keep the process, a thread perhaps, is for the next signal."""
+        for number in self._before:
+            signal.signal(number, signal.SIG_DFL)
+
+    def _heed(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            if self._interrupted:
+                signal.signal(number, signal.SIG_DFL)  # should the log be stuck, a third one helps
+                os.write(2, b"Ended at once\n")
+                leave(INTERRUPTED)
+            self._interrupted = True
+        self._server.stop()
+        hint = "; press Ctrl+C again to end at once" if self._interrupted else ""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(log.info, "Stopping (%s)%s", signal.Signals(number).name, hint)
+
+
+def ours() -> str:
+    """What runs: this Portway, the Python, the loop, whether it is compiled, and the process."""
+    name = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+    loop = f"uvloop {metadata.version('uvloop')}" if name == "uvloop" else name
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"Portway {portway.__version__}, {python}, {loop}, {_modes.mode()}, process {os.getpid()}"
+
+
+def announce(server: Server, app: Any) -> None:
+    """What is served, and where."""
+    what = app if isinstance(app, str) else named(app)
+    if server.redirects:
+        log.info("Leading %s to https", ", ".join(server.redirects))
+    log.info("Serving %s on %s (press Ctrl+C to stop)", what, ", ".join(server.urls))
