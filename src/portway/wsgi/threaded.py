@@ -136,7 +136,10 @@ class Call:
                 self._word = self._desk.loop.create_future()
                 await self._word
             self._told = False
-            over, last = self.over, reply.whole  # first: what is said to be over, or whole, has all its pieces here
+            # First: what is over has all its pieces here. The end is told of when the thread is through, and not when
+            # the last piece has come: else the next request of the same client would find it still at `close`.
+            over = self.over
+            last = over and reply.whole
             if reply.begun and not ended and not self.gone:
                 try:
                     if not started:
