@@ -38,8 +38,8 @@ async def answer(app: WSGIApp, environ: dict[str, Any], files: bool, receive: Re
         if close is not None:
             close()
         if reply.surplus:
-            method, target = environ["REQUEST_METHOD"], ascii(environ["REQUEST_URI"])[1:-1]
-            log.warning("%s %s: %s", method, target, reply.surplus_text())
+            target = ascii(environ.get("REQUEST_URI", "?"))[1:-1]
+            log.warning("%s %s: %s", reply.method, target, reply.surplus_text())
 
 
 class Driver:

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from time import monotonic
-from typing import Any
+from typing import IO, Any
 
 from portway.errors import ClientDisconnected
 from portway.types import Receive, Scope, Send, WSGIApp
@@ -55,7 +55,7 @@ class Call:
     """
 
     __slots__ = (
-        "_alone", "_app", "_context", "_desk", "_environ", "_error", "_files", "_given", "_input", "_listener",
+        "_alone", "_app", "_context", "_desk", "_environ", "_error", "_file", "_files", "_input", "_left", "_listener",
         "_paused", "_pieces", "_queued_in", "_queued_out", "_receive", "_reply", "_room", "_threads", "_told",
         "_watching", "_word", "began", "gone", "left_at", "moved", "over", "reported", "submitted", "thread",
     )  # fmt: skip
@@ -68,6 +68,7 @@ class Call:
         self._receive = receive
         self._context: Context = copy_context()
         self._reply = Reply(environ["REQUEST_METHOD"], self._put)
+        self._file: IO[bytes] | None = environ.get("wsgi.input")  # the application may put another in its place
         self._input: Inbox | None = None
         self._pieces: deque[bytes | Region] = deque()
         self._queued_in = 0  # bytes that the thread has brought
@@ -80,6 +81,7 @@ class Call:
         self._paused: asyncio.Future[None] | None = None  # what the listener waits for
         self._watching = False  # whether the client goes
         self._told = False
+        self._left = False  # the coroutine is through
         self._word: asyncio.Future[None] | None = None  # what `serve` waits for
         self.submitted = 0.0
         self.began = 0.0
@@ -91,7 +93,7 @@ class Call:
         self.over = False
 
     def __repr__(self) -> str:
-        return f"{self._environ['REQUEST_METHOD']} {ascii(self._environ['REQUEST_URI'])[1:-1]}"
+        return f"{self._reply.method} {ascii(self._environ.get('REQUEST_URI', '?'))[1:-1]}"
 
     # --- on the loop ---
 
@@ -104,29 +106,37 @@ class Call:
                 await asyncio.sleep(0)  # it may only not have begun
         body = inbox.whole()
         if body is None:
-            self._environ["wsgi.input"] = streamed(inbox)
+            self._file = streamed(inbox)
         else:
             self._input = None
-            self._environ["wsgi.input"] = io.BytesIO(body)
+            self._file = io.BytesIO(body)
+        self._environ["wsgi.input"] = self._file
 
     async def serve(self, scope: Scope, send: Send) -> None:
         """Send what the thread brings; returns, or raises what the application raised, when it is through."""
         self._files = "http.response.zerocopysend" in scope.get("extensions", ())
         try:
             await self._pass_on(send)
-        except asyncio.CancelledError:
+        except BaseException:  # it was cancelled, or what stands between here and the client has raised
             self.leave()
             raise
         finally:
-            if self._listener is not None:
-                self._listener.cancel()
-            self._drop_pieces()
+            self.close()
         if self._reply.surplus:
             log.warning("%r: %s", self, self._reply.surplus_text())
         error = self._error
         if error is not None and not (self.gone and isinstance(error, ConnectionError)):
             self._error = None
             raise error if isinstance(error, Exception) else RuntimeError(f"it raised {error!r}") from error
+
+    def close(self) -> None:
+        """Nothing more is asked of the server; if the thread is still at it, the rest is done when it is through."""
+        self._left = True
+        if self._listener is not None:
+            self._listener.cancel()
+        self._drop_pieces()
+        if self._file is not None and (self.over or not self.submitted):
+            self._file.close()
 
     async def _pass_on(self, send: Send) -> None:
         reply = self._reply
@@ -206,6 +216,9 @@ class Call:
     def heed(self) -> None:
         """The thread has left word."""
         self._told = True
+        if self._left and self.over:
+            self._desk.leave(self)
+            self.close()
         word = self._word
         if word is not None:
             self._word = None
