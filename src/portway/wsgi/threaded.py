@@ -55,9 +55,9 @@ class Call:
     """
 
     __slots__ = (
-        "_alone", "_app", "_context", "_desk", "_environ", "_error", "_file", "_files", "_input", "_left", "_listener",
-        "_paused", "_pieces", "_queued_in", "_queued_out", "_receive", "_reply", "_room", "_threads", "_told",
-        "_watching", "_word", "began", "gone", "left_at", "moved", "over", "reported", "submitted", "thread",
+        "_alone", "_app", "_context", "_desk", "_environ", "_error", "_expects", "_fault", "_file", "_files",
+        "_input", "_left", "_listener", "_paused", "_pieces", "_queued_in", "_queued_out", "_receive", "_reply",
+        "_room", "_threads", "_told", "_watching", "_word", "began", "gone", "left_at", "moved", "over", "reported", "submitted", "thread",
     )  # fmt: skip
 
     def __init__(self, app: WSGIApp, environ: dict[str, Any], threads: Threads, desk: Desk, receive: Receive) -> None:
@@ -76,7 +76,9 @@ class Call:
         self._room: threading.Event | None = None  # what the thread waits for
         self._alone = False  # the one piece of the response, and its end, are told of together
         self._files = False  # the server can send files
-        self._error: BaseException | None = None
+        self._error: BaseException | None = None  # the application's
+        self._fault: BaseException | None = None  # that of `receive`
+        self._expects = False  # the client waits for the application to read
         self._listener: asyncio.Task[None] | None = None
         self._paused: asyncio.Future[None] | None = None  # what the listener waits for
         self._watching = False  # whether the client goes
@@ -100,7 +102,8 @@ class Call:
     async def expect(self, length: int) -> None:
         """A body of so many bytes is to come. The application gets what is there, and the rest while it runs."""
         inbox = self._input = Inbox(length, self._ask)
-        if "HTTP_EXPECT" not in self._environ:  # ASGI 32: else it is asked for when the application reads
+        self._expects = "HTTP_EXPECT" in self._environ
+        if not self._expects:  # ASGI 32: else it is asked for when the application reads
             self._listener = begin(self._desk.loop, self._listen())
             if not self._listener.done():
                 await asyncio.sleep(0)  # it may only not have begun
@@ -125,8 +128,10 @@ class Call:
         if self._reply.surplus:
             log.warning("%r: %s", self, self._reply.surplus_text())
         error = self._error
-        if error is not None and not (self.gone and isinstance(error, ConnectionError)):
-            self._error = None
+        if error is None or (self.gone and isinstance(error, ConnectionError)):
+            error = self._fault
+        if error is not None:
+            self._error = self._fault = None
             raise error if isinstance(error, Exception) else RuntimeError(f"it raised {error!r}") from error
 
     def close(self) -> None:
@@ -149,6 +154,8 @@ class Call:
             # First: what is over has all its pieces here. The end is told of when the thread is through, and not when
             # the last piece has come: else the next request of the same client would find it still at `close`.
             over = self.over
+            if reply.begun:
+                self._expects = False  # no 100 comes after the head
             last = over and reply.whole
             if reply.begun and not ended and not self.gone:
                 try:
@@ -243,7 +250,7 @@ class Call:
         paused = self._paused
         self._watching = True
         if self._listener is None or self._listener.done():
-            if not self.gone:
+            if not (self.gone or self._expects):
                 self._listener = begin(self._desk.loop, self._listen())
         elif paused is not None and not paused.done():
             paused.set_result(None)
@@ -251,12 +258,18 @@ class Call:
     async def _listen(self) -> None:
         inbox = self._input
         while True:
-            if inbox is not None and inbox.full():
+            while inbox is not None and inbox.full():  # even if it is to be heard whether the client goes
                 self._paused = self._desk.loop.create_future()
                 if inbox.full():
                     await self._paused
                 self._paused = None
-            message = await self._receive()
+            try:
+                message = await self._receive()
+            except Exception as fault:
+                if not self._reply.whole:
+                    self._fault = fault
+                self.leave()
+                return
             if message["type"] != "http.request":
                 self.leave()
                 return
@@ -346,4 +359,5 @@ class Call:
         """The inbox wants more."""
         self.moved = monotonic()
         if self._listener is None or self._paused is not None:
+            self._expects = False
             self._desk.call(self.listen)
