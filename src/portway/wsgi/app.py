@@ -118,6 +118,8 @@ class WSGI:
             await _refuse(send, 503, b"The server is busy; try again in a moment.\n", (b"retry-after", b"1"))
             return
         desk.enter(call)
+        if pool.crowded():
+            call.listen()  # who goes while it waits is never run
         try:
             await call.serve(scope, send)
         finally:
