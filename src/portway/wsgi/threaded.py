@@ -312,8 +312,8 @@ class Call:
                 return
             if piece:
                 self._put(piece)
-                if reply.bodiless:
-                    break
+            if reply.surplus or (piece and reply.bodiless):
+                break  # PEP 3333: there is no more to send
         self._alone = False
         if not self.gone:
             reply.end()
