@@ -148,6 +148,7 @@ def test_help_is_in_sections(run: Run) -> None:
             "HTTP:",
             "HTTP2:",
             "WebSocket:",
+            "WSGI:",
             "TLS:",
             "Limits:",
             "Timeouts:",

@@ -106,7 +106,9 @@ def path_of(scope: Scope) -> str:
     """The decoded path, a character for each byte, of the bytes that came if they are known."""
     path: str = scope["path"]
     raw = scope.get("raw_path")
-    if raw is not None and b"%" in raw:
+    if path == "*":  # of OPTIONS: no path (RFC 9110 §9.3.7), and PEP 3333 has none that begins otherwise than with /
+        return ""
+    if raw is not None and (b"%" in raw or not raw.isascii()):
         decoded = unquote_to_bytes(raw)
         if decoded.decode("utf-8", "replace") == path:  # else a middleware has changed `path`
             return decoded.decode("latin-1")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -40,13 +42,25 @@ def region_of(wrapper: FileWrapper, most: int | None) -> Region | None:
 
     The descriptor is a new one: the application's own may be closed at once.
     """
-    try:
-        number = wrapper.filelike.fileno()
-        offset = wrapper.filelike.tell()
-        about = os.fstat(number)
-    except (AttributeError, OSError, ValueError):  # no descriptor, or none that has a place to be at
+    file = wrapper.filelike
+    if type(file) is tempfile._TemporaryFileWrapper:
+        file = file.file
+    if not is_plain(file):
         return None
-    if not stat.S_ISREG(about.st_mode) or type(offset) is not int:
+    try:
+        number = file.fileno()
+        offset = file.tell()
+        about = os.fstat(number)
+    except (OSError, ValueError):  # it is closed, or has no place to be at
+        return None
+    if not stat.S_ISREG(about.st_mode):
         return None
     count = max(0, about.st_size - offset)
     return Region(os.dup(number), offset, count if most is None else min(count, most))
+
+
+def is_plain(file: Any) -> bool:
+    """Whether it reads what its descriptor does: gzip's files have the one of what they unpack."""
+    if type(file) in (io.BufferedReader, io.BufferedRandom):
+        file = file.raw
+    return type(file) is io.FileIO

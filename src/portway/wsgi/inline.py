@@ -38,8 +38,8 @@ async def answer(app: WSGIApp, environ: dict[str, Any], files: bool, receive: Re
         if close is not None:
             close()
         if reply.surplus:
-            method, target = environ["REQUEST_METHOD"], ascii(environ["REQUEST_URI"])[1:-1]
-            log.warning("%s %s: %s", method, target, reply.surplus_text())
+            target = ascii(environ.get("REQUEST_URI", "?"))[1:-1]
+            log.warning("%s %s: %s", reply.method, target, reply.surplus_text())
 
 
 class Driver:
@@ -59,13 +59,12 @@ class Driver:
         alone = hasattr(result, "__len__") and len(result) == 1
         for each in result:
             piece = reply.piece(each)
-            if not piece:
-                continue
-            if alone:
-                reply.whole = reply.whole or reply.left == ANY
-            await self.send(piece)
-            if reply.bodiless:
-                break
+            if piece:
+                if alone:
+                    reply.whole = reply.whole or reply.left == ANY
+                await self.send(piece)
+            if reply.surplus or (piece and reply.bodiless):
+                break  # PEP 3333: there is no more to send
             if not (alone or self._ended or await self._rest()):
                 return
         reply.end()
@@ -116,9 +115,11 @@ class Driver:
         return not self.gone
 
     async def _listen(self) -> None:
-        while (await self._receive())["type"] == "http.request":
-            pass
-        self.gone = True
+        try:
+            while (await self._receive())["type"] == "http.request":
+                pass
+        finally:
+            self.gone = True
 
     def stop(self) -> None:
         if self._listener is not None:
