@@ -1,7 +1,7 @@
 """A WSGI application on the event loop itself: for one that never waits long, and costs a third of what threads do.
 
 The body is gathered first. The iterable is driven by the loop, which gives the others their turn between two pieces;
-what `write` brings, which cannot wait here, is held until the application returns.
+what `write` brings, which cannot wait here, is held until the application, or its iterable, returns to the loop.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ async def answer(app: WSGIApp, environ: dict[str, Any], files: bool, receive: Re
     written: list[bytes] = []
     reply = Reply(environ["REQUEST_METHOD"], written.append)
     result = app(environ, reply.start_response)
-    driver = Driver(reply, receive, send)
+    driver = Driver(reply, written, receive, send)
     try:
-        if written:
-            await driver.send(b"".join(written))
+        await driver.pass_on()
         if not (files and type(result) is FileWrapper and await driver.send_file(result)):
             await driver.iterate(result)
     except ConnectionError:
@@ -43,10 +42,11 @@ async def answer(app: WSGIApp, environ: dict[str, Any], files: bool, receive: Re
 
 
 class Driver:
-    """Sends one response; `gone` says that the client went."""
+    """Sends one response; `written` is what `write` has brought, `gone` says that the client went."""
 
-    def __init__(self, reply: Reply, receive: Receive, send: Send) -> None:
+    def __init__(self, reply: Reply, written: list[bytes], receive: Receive, send: Send) -> None:
         self._reply = reply
+        self._written = written
         self._receive = receive
         self._send = send
         self._started = False
@@ -58,6 +58,7 @@ class Driver:
         reply = self._reply
         alone = hasattr(result, "__len__") and len(result) == 1
         for each in result:
+            await self.pass_on()
             piece = reply.piece(each)
             if piece:
                 if alone:
@@ -67,9 +68,17 @@ class Driver:
                 break  # PEP 3333: there is no more to send
             if not (alone or self._ended or await self._rest()):
                 return
+        await self.pass_on()
         reply.end()
         if not self._ended:
             await self.send(b"")
+
+    async def pass_on(self) -> None:
+        """Send what was written; a generator may write between its pieces."""
+        if self._written:
+            data = b"".join(self._written)
+            self._written.clear()
+            await self.send(data)
 
     async def send(self, data: bytes) -> None:
         reply = self._reply
