@@ -24,7 +24,8 @@ def client(site: Any, ask: Callable[[str], httpx.Client]) -> httpx.Client:
 
 
 def test_a_client_of_webdav_keeps_files(site: Any, tmp_path: Path) -> None:
-    client = Client(site("dav").url)
+    connection = httpx.Client(base_url=site("dav").url)
+    client = Client(str(connection.base_url), http_client=connection)
     (tmp_path / "local").write_bytes(DATA)
     client.mkdir("größe")
     client.upload_file(tmp_path / "local", "größe/daten.bin")
