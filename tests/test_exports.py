@@ -13,9 +13,11 @@ from portway._modes import HOME
 PUBLIC = [
     "BindError",
     "ClientDisconnected",
+    "Fallback",
     "LifespanFailed",
     "LoadError",
     "MessageError",
+    "Mounts",
     "PortwayError",
     "Server",
     "Settings",

@@ -26,7 +26,7 @@ BELOW: dict[str, set[str]] = {
     "channels": {"errors", "types"},
     "probe": {"errors", "types"},
     "target": {"errors", "types"},
-    "compose": {"errors", "types", "asgi.lifespan", "wsgi"},
+    "compose": {"errors", "types", "asgi.lifespan", "target", "wsgi"},
     "observe": {*GROUND},
     "conform": {"errors", "types", "probe"},
     "migrate": {"errors", "types", "probe", "observe", "wsgi"},

@@ -60,6 +60,7 @@ KINDS = {
     "seconds": "seconds; fractions are fine",
     "switch": "`true` or `false`; as an option without a value",
     "list": "a list of texts; the option may be repeated",
+    "numbers": "a list of whole numbers; in an option and a variable separated by commas",
 }
 
 
@@ -78,12 +79,19 @@ def values(setting: Setting) -> str:
 def default(setting: Setting) -> str:
     if setting.default in (None, ()):
         return "none"
+    if setting.kind == "numbers":
+        return f"`{','.join(map(written, setting.default))}`"
     return f"`{written(setting.default)}`" if setting.default != "" else "an empty text"
 
 
 def in_toml(setting: Setting) -> str:
+    if setting.facts.table:
+        name, _, text = setting.example.partition("=")
+        return f'{{ "{name}" = "{text}" }}'
     if setting.kind == "list":
         return f'["{setting.example}"]'
+    if setting.kind == "numbers":
+        return f"[{setting.example.replace(',', ', ')}]"
     if setting.kind in ("integer", "seconds", "switch"):
         return setting.facts.example or written(setting.default)
     return f'"{setting.example}"'

@@ -25,6 +25,8 @@ from portway.errors import (
 if TYPE_CHECKING:
     from portway.boot import Server as Server
     from portway.boot import run as run
+    from portway.compose import Fallback as Fallback
+    from portway.compose import Mounts as Mounts
     from portway.config import Settings as Settings
     from portway.wsgi import WSGI as WSGI
 
@@ -34,9 +36,11 @@ __all__ = [
     "WSGI",
     "BindError",
     "ClientDisconnected",
+    "Fallback",
     "LifespanFailed",
     "LoadError",
     "MessageError",
+    "Mounts",
     "PortwayError",
     "Server",
     "Settings",
@@ -59,6 +63,10 @@ def __getattr__(name: str) -> Any:
         from portway.wsgi import WSGI
 
         return WSGI
+    if name in ("Fallback", "Mounts"):
+        from portway import compose
+
+        return getattr(compose, name)
     if name == "Settings":
         from portway.config import Settings
 

@@ -23,6 +23,10 @@ import portway
 from portway import _modes
 from portway.asgi.forwarded import Trust
 from portway.asgi.websocket import Manner
+from portway.compose import Fallback, Mounts
+from portway.compose.adopt import adopt
+from portway.compose.assembly import Assembly
+from portway.compose.lifespans import Course, Member, Row, rows_of
 from portway.config import Address, Fd, Peers, Settings, Tcp, Unix, addresses, catalogue, check, parse_peers
 from portway.config.check import value
 from portway.errors import BindError, LifespanFailed, SettingsError
@@ -33,7 +37,7 @@ from portway.observe.access import AccessLog
 from portway.server import listen
 from portway.server.certs import Certificates, Demands, Pair
 from portway.server.serve import Plan, Service
-from portway.target import asgi2_to_asgi3, detect, locate
+from portway.target import Interface, locate
 from portway.types import ASGIApp
 from portway.wire.http1.encode import Preamble
 from portway.wire.http2.settings import Terms
@@ -92,7 +96,9 @@ class Server:
         Raises SettingsError for settings that cannot be used, LoadError for a target that cannot be loaded.
         """
         self.settings = settled(settings, {}, ssl_context_factory is not None)
-        self._service = Service(application(app, self.settings), plan(self.settings, ssl_context_factory))
+        served = whole(app, self.settings).app
+        composed = isinstance(served, Mounts | Fallback)
+        self._service = Service(served, plan(self.settings, ssl_context_factory, composed))
         self._used = False
 
     @property
@@ -282,24 +288,43 @@ def settled(settings: Settings | None, changes: Mapping[str, object], secured: b
     return chosen
 
 
-def application(app: Any, settings: Settings) -> ASGIApp:
-    """The application as ASGI 3."""
-    target = app if isinstance(app, str) else None
-    if target is not None:
-        app = locate(target, settings.app_dir, settings.factory)
+def whole(app: Any, settings: Settings) -> Member:
+    """What is served: the application, with others beside it all of them as one."""
+    name = app if isinstance(app, str) else named(app)
+    if isinstance(app, str):
+        app = locate(app, settings.app_dir, settings.factory)
     elif settings.factory:
         app = app()
-    spoken = detect(app) if settings.interface == "auto" else settings.interface
+    spoken = None if settings.interface == "auto" else settings.interface
+    course = Course(settings.lifespan, settings.timeout_startup, settings.timeout_shutdown)
+    assembly = Assembly(partial(as_asgi3, settings=settings), settings.app_dir, course, settings.mount_failure)
+    main = assembly.member(app, name, "the application at /" if settings.mount else "the main application", spoken)
+    return assembly.whole(main, settings.mount, settings.fallback, settings.fallback_on, settings.fallback_buffer)
+
+
+def as_asgi3(app: Any, spoken: Interface, name: str, settings: Settings) -> ASGIApp:
+    """What was loaded, as ASGI 3: the way of every application that the settings name."""
     if spoken == "wsgi":
         return WSGI(app, threads=settings.wsgi_threads, queue=settings.wsgi_queue, timeout=settings.wsgi_timeout)
-    return asgi2_to_asgi3(app) if spoken == "asgi2" else app
+    return adopt(app, spoken, name)
 
 
-def plan(settings: Settings, factory: ContextFactory | None = None) -> Plan:
+def routes(settings: Settings) -> list[Row]:
+    """What would be served where."""
+    return rows_of(whole(settings.target, settings), "", "")
+
+
+def named(app: Any) -> str:
+    """What logs call an application that was not loaded by a name."""
+    return getattr(app, "__qualname__", type(app).__qualname__)
+
+
+def plan(settings: Settings, factory: ContextFactory | None = None, composed: bool = False) -> Plan:
     server = b"portway" if settings.server_header else b""
     extra = b"".join(line.encode("latin-1") for line in header_lines(settings.header))
     # RFC 6797 §7.2: not without TLS.
     hsts = b"" if settings.hsts is None else b"\r\nstrict-transport-security: max-age=%d" % settings.hsts
+    several = settings.mount or settings.fallback is not None
     return Plan(
         limits=Limits(
             line=settings.limit_request_line,
@@ -319,7 +344,7 @@ def plan(settings: Settings, factory: ContextFactory | None = None) -> Plan:
         websockets=manner(settings),
         terms=terms(settings),
         http1=settings.http != "2",
-        hooks=hooks(settings),
+        hooks=hooks(settings, composed),
         preamble=Preamble(server, extra + hsts),
         redirects=Preamble(server, extra),
         certificates=certificates(settings, factory),
@@ -327,13 +352,14 @@ def plan(settings: Settings, factory: ContextFactory | None = None) -> Plan:
         dated=settings.date_header,
         root_path=settings.root_path.rstrip("/"),
         lifespan=settings.lifespan,
-        startup=settings.timeout_startup,
-        shutdown=settings.timeout_shutdown,
+        startup=0 if several else settings.timeout_startup,  # of several, each has as long
+        shutdown=0 if several else settings.timeout_shutdown,
         grace=settings.timeout_graceful_shutdown,
         backlog=settings.backlog,
         concurrency=settings.limit_concurrency or 0,
         requests=settings.limit_max_requests or 0,
         cancel_on_disconnect=settings.cancel_on_disconnect,
+        composed=composed,
     )
 
 
@@ -390,8 +416,8 @@ def header_lines(headers: tuple[str, ...]) -> list[str]:
     return [f"\r\n{name.strip()}: {value.strip()}" for name, _, value in pairs]
 
 
-def hooks(settings: Settings) -> Hooks:
-    return together([AccessLog(settings.access_log_format)] if settings.access_log else [])
+def hooks(settings: Settings, composed: bool = False) -> Hooks:
+    return together([AccessLog(settings.access_log_format, composed)] if settings.access_log else [])
 
 
 def bind(wanted: Iterable[Address]) -> list[socket.socket]:
@@ -455,7 +481,7 @@ def ours() -> str:
 
 def announce(server: Server, app: Any) -> None:
     """What is served, and where."""
-    what = app if isinstance(app, str) else getattr(app, "__qualname__", type(app).__qualname__)
+    what = app if isinstance(app, str) else named(app)
     if server.redirects:
         log.info("Leading %s to https", ", ".join(server.redirects))
     log.info("Serving %s on %s (press Ctrl+C to stop)", what, ", ".join(server.urls))

@@ -31,7 +31,8 @@ class Exchange(Protocol):
     """A request and what became of it. Listeners read it while they are told, and keep nothing of it.
 
     `status` is 499 if the client went before a response began (nginx' convention), `size` the bytes of
-    content sent, `seconds` the time since the request came, `lost` whether the response was cut off.
+    content sent, `seconds` the time since the request came, `lost` whether the response was cut off, `application`
+    the name of the one that answered, of several.
     """
 
     @property
@@ -52,10 +53,13 @@ class Exchange(Protocol):
     @property
     def lost(self) -> bool: ...
 
+    @property
+    def application(self) -> str | None: ...
+
 
 class Conversation(Protocol):
     """A WebSocket that was accepted. `code` and `reason` are those of its close, `seconds` its age; sizes are
-    in bytes of what messages hold.
+    in bytes of what messages hold; `application` is the name of the one that it is of, of several.
     """
 
     @property
@@ -87,6 +91,9 @@ class Conversation(Protocol):
 
     @property
     def bytes_out(self) -> int: ...
+
+    @property
+    def application(self) -> str | None: ...
 
 
 class Hooks:

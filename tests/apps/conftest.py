@@ -11,6 +11,13 @@ import pytest
 
 SITES = Path(__file__).parent / "sites"
 PATIENCE = 60
+GITCONFIG = """\
+[user]
+    name = Ada
+    email = ada@example.org
+[init]
+    defaultBranch = main
+"""
 
 Site = Callable[..., Any]
 Tool = Callable[..., str]
@@ -45,7 +52,9 @@ def tool(tmp_path: Path) -> Tool:
     """Run a program in the test's folder, with no settings but ours: what it says, if it is content."""
     home = tmp_path / "home"
     home.mkdir()
-    (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n")
+    (home / ".gitconfig").write_text(
+        "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"
+    )
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     environ = {**kept, "HOME": str(home), "HGUSER": "Ada <ada@example.org>", "GIT_TERMINAL_PROMPT": "0"}
 

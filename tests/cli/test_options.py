@@ -144,6 +144,7 @@ def test_help_is_in_sections(run: Run) -> None:
     assert titles == [
         *(
             "Application:",
+            "Mounts:",
             "Binding:",
             "HTTP:",
             "HTTP2:",

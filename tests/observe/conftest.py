@@ -24,6 +24,7 @@ class Exchange:
     size: int = 13
     seconds: float = 0.0123
     lost: bool = False
+    application: str | None = None
 
 
 @pytest.fixture

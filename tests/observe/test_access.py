@@ -110,7 +110,7 @@ def test_a_format_may_name_everything(exchange: Any) -> None:
     format = " ".join(f"{name}=%({name})s" for name in FIELDS if name != "time")
     assert line_of(format)(exchange) == (
         "client=192.0.2.7:4711 host=192.0.2.7 method=GET target=/ path=/ query= version=1.1 status=200 "
-        "size=13 seconds=0.0123 ms=12.3 whole=True referer=- user_agent=curl/8"
+        "size=13 seconds=0.0123 ms=12.3 whole=True referer=- user_agent=curl/8 application=-"
     )
 
 

@@ -43,6 +43,7 @@ cdef class Cycle:
     cdef public object task
     cdef public bint ended
     cdef readonly Py_ssize_t missing
+    cdef public dict answered_by
     cdef Port _port
     cdef readonly object loop
     cdef object _hooks

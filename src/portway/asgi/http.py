@@ -75,7 +75,7 @@ class Cycle:
 
     __slots__ = (
         "_hooks", "_left", "_mailbox", "_outgoing", "_port", "_room", "_started", "_trailers",
-        "client", "ended", "head", "loop", "missing", "size", "state", "status", "task",
+        "answered_by", "client", "ended", "head", "loop", "missing", "size", "state", "status", "task",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +105,7 @@ class Cycle:
         self.task: asyncio.Task[None] | None = None
         self.ended = False
         self.missing = 0
+        self.answered_by: dict[str, str] | None = None  # see `scope.APPLICATION`
         self._port = port
         self.loop = loop
         self._hooks = hooks
@@ -132,6 +133,11 @@ class Cycle:
     def told(self) -> bool:
         """Whether the application knows that the client has gone: it was given `http.disconnect`."""
         return self._mailbox is not None and self._mailbox.told_lost
+
+    @property
+    def application(self) -> str | None:
+        """The name of the application that answers, of several."""
+        return None if self.answered_by is None else self.answered_by.get("name")
 
     @property
     def seconds(self) -> float:

@@ -10,6 +10,9 @@ from portway.wire.events import Head
 
 PERCENT = 0x25
 
+# Where an application that is several (`compose`) says by the key `name` which of them answers.
+APPLICATION = "portway.application"
+
 ASGI = {"version": "3.0", "spec_version": "2.5"}
 EARLY_HINT: dict[str, dict[str, Any]] = {"http.response.early_hint": {}}
 EARLY_HINT_AND_TRAILERS: dict[str, dict[str, Any]] = {"http.response.early_hint": {}, "http.response.trailers": {}}

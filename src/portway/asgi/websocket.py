@@ -135,6 +135,11 @@ class WebSocket(Arrivals):
         return self._codec.size
 
     @property
+    def application(self) -> str | None:
+        """See `Cycle.application`."""
+        return self._cycle.application
+
+    @property
     def accepted(self) -> bool:
         return self._started > 0
 

@@ -81,6 +81,8 @@ def _default(setting: Setting) -> str:
     if setting.default in (None, "", ()):
         return ""
     words = {True: "on", False: "off"} if setting.kind == "switch" else {}
+    if setting.kind == "numbers":
+        return f"  [default: {','.join(map(str, setting.default))}]"
     text = words.get(setting.default, f"{setting.default}{UNITS.get(setting.kind, '')}")
     return f"  [default: {text}]"
 

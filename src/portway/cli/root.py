@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from portway.cli.completion import completion
 from portway.cli.config import config
+from portway.cli.routes import routes
 from portway.cli.serve import serve
 from portway.cli.version import show_version
 from portway.errors import LoadError, PortwayError
@@ -76,5 +77,5 @@ def root() -> None:
     """
 
 
-for command in (serve, config, completion):
+for command in (serve, routes, config, completion):
     root.add_command(command)

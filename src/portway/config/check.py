@@ -127,10 +127,25 @@ def _switch(setting: Setting, raw: object) -> bool:
 
 
 def _list(setting: Setting, raw: object) -> tuple[str, ...]:
+    if setting.facts.table and isinstance(raw, Mapping):
+        return _table(setting, raw)
     parts = (raw,) if isinstance(raw, str) else raw
     if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
         raise ValueError(f'{raw!r} is not a list of texts; write for example ["{setting.example}"]')
     return tuple(parts)
+
+
+def _table(setting: Setting, raw: Mapping[object, object]) -> tuple[str, ...]:
+    name, _, text = setting.example.partition("=")
+    for each, found in raw.items():
+        if not isinstance(found, str):
+            raise ValueError(f'{each} = {found!r} is not a text; write for example "{name}" = "{text}"')
+    return tuple(f"{each}={found}" for each, found in raw.items())
+
+
+def _numbers(setting: Setting, raw: object) -> tuple[int, ...]:
+    parts = raw.split(",") if isinstance(raw, str) else raw if isinstance(raw, (list, tuple)) else (raw,)
+    return tuple(_integer(setting, part) for part in parts)
 
 
 PARSERS: dict[Kind, Callable[[Setting, object], object]] = {
@@ -141,6 +156,7 @@ PARSERS: dict[Kind, Callable[[Setting, object], object]] = {
     "seconds": _seconds,
     "switch": _switch,
     "list": _list,
+    "numbers": _numbers,
 }
 
 
@@ -223,7 +239,22 @@ def _origin(text: str) -> None:
         raise ValueError(f"{text!r} is no origin; {hint}")
 
 
+def _mount(text: str) -> None:
+    prefix, _, target = text.partition("=")
+    if not prefix.strip() or not target.strip():
+        raise ValueError(f"{text!r} is no mount; write path and target, as in /old=legacy.wsgi:application")
+    if "/" not in prefix:
+        raise ValueError(f"{text!r} has no slash in its path; write /{text}, or {prefix}/={target} for a host")
+
+
+def _status(number: int) -> None:
+    if not 400 <= number <= 599:
+        raise ValueError(f"{number} is no error of HTTP; write for example 404,405")
+
+
 SYNTAX: dict[str, Callable[..., None]] = {
+    "mount": _mount,
+    "fallback_on": _status,
     "ws_origins": _origin,
     "app_dir": _app_dir,
     "root_path": _root_path,
@@ -301,8 +332,15 @@ def _authorities(settings: Settings, origins: Origins) -> None:
         )
 
 
+def _one_mount_each(settings: Settings, origins: Origins) -> None:
+    paths = [each.partition("=")[0].strip() for each in settings.mount]
+    twice = [path for path in paths if paths.count(path) > 1]
+    if twice:
+        raise SettingsError(f"{_place('mount', origins)}: {twice[0]} is there twice; a path has one application")
+
+
 Rules = tuple[Callable[[Settings, Origins], None], ...]
-RULES: Rules = (_bind_stands_alone, _one_socket, _one_process, _a_key_each, _two_ports)
+RULES: Rules = (_bind_stands_alone, _one_socket, _one_process, _a_key_each, _two_ports, _one_mount_each)
 RULES_OF_TLS: Rules = (_only_with_tls, _authorities)
 
 

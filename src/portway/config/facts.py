@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 T = TypeVar("T")
 
-Kind = Literal["text", "choice", "integer", "size", "seconds", "switch", "list"]
+Kind = Literal["text", "choice", "integer", "size", "seconds", "switch", "list", "numbers"]
 
 PREFIX = "PORTWAY_"
 
@@ -26,6 +26,7 @@ class Facts:
     most: float | None = None
     empty: bool = False  # an empty text means something
     secret: bool = False  # never shown
+    table: bool = False  # a list of NAME=VALUE, in a file a table, too
     split: str = ""  # what separates the values of a list in a variable: a regular expression
     example: str = ""  # shown when a value is refused; the default if there is none
 
@@ -42,6 +43,7 @@ def setting(
     most: float | None = None,
     empty: bool = False,
     secret: bool = False,
+    table: bool = False,
     split: str = "",
     example: str = "",
 ) -> T:
@@ -56,6 +58,7 @@ def setting(
         most=most,
         empty=empty,
         secret=secret,
+        table=table,
         split=split,
         example=example,
     )
@@ -128,4 +131,5 @@ KINDS: dict[Any, Kind] = {
     float: "seconds",
     bool: "switch",
     tuple[str, ...]: "list",
+    tuple[int, ...]: "numbers",
 }

@@ -21,6 +21,7 @@ G = TypeVar("G", bound="Group")
 
 Interface = Literal["auto", "asgi3", "asgi2", "wsgi"]
 Lifespan = Literal["auto", "on", "off"]
+MountFailure = Literal["stop", "isolate"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug", "trace"]
 Loop = Literal["auto", "uvloop", "asyncio"]
 HTTPVersion = Literal["auto", "1.1", "2", "h11", "httptools"]
@@ -47,6 +48,42 @@ class Application(Group):
         "Read variables from this file of NAME=VALUE lines; those already set stay as they are.",
         metavar="FILE",
         example=".env",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mounts(Group):
+    """Other applications in the same process."""
+
+    mount: tuple[str, ...] = setting(
+        (),
+        "Serve another application below this path, on this host, or both; may be repeated. In a file it is a table "
+        "of paths and targets. Separated by commas or new lines in the variable.",
+        metavar="PREFIX=TARGET",
+        table=True,
+        split=r"[,\r\n]+",
+        example="/old=legacy.wsgi:application",
+    )
+    mount_failure: MountFailure = setting(
+        "stop", "A startup that fails stops the server; isolate lets only that application answer 503."
+    )
+    fallback: str | None = setting(
+        None,
+        "The application that gets what the main one answers with 404.",
+        metavar="TARGET",
+        example="legacy.wsgi:application",
+    )
+    fallback_on: tuple[int, ...] = setting(
+        (404,), "The statuses that lead to the fallback, separated by commas.", metavar="LIST", example="404,405"
+    )
+    fallback_buffer: int = setting(
+        64 * 1024 * 1024,
+        "What is kept of a request's body for the fallback, on disk beyond 1 MiB; a longer one stays with the main "
+        "application.",
+        metavar="SIZE",
+        unit="bytes",
+        least=0,
+        example="64MiB",
     )
 
 
@@ -346,7 +383,7 @@ class Process(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Application, Binding, HTTP, HTTP2, WebSocket, WSGI, TLS, Limits, Timeouts, Logs, Process):
+class Settings(Application, Mounts, Binding, HTTP, HTTP2, WebSocket, WSGI, TLS, Limits, Timeouts, Logs, Process):
     """All settings, flat. `config.check` says whether they can be used."""
 
     def part(self, group: type[G]) -> G:
@@ -356,6 +393,7 @@ class Settings(Application, Binding, HTTP, HTTP2, WebSocket, WSGI, TLS, Limits, 
 
 GROUPS: tuple[type[Group], ...] = (
     Application,
+    Mounts,
     Binding,
     HTTP,
     HTTP2,

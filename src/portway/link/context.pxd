@@ -53,6 +53,7 @@ cdef class Shared:
     cdef readonly object trust
     cdef readonly Py_ssize_t concurrency
     cdef readonly bint cancel_on_disconnect
+    cdef readonly bint composed
     cdef readonly Starter starter
     cdef readonly bint gathers
     cdef readonly bytearray buffer

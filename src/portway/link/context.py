@@ -106,15 +106,16 @@ class Shared:
     `context` is what its lifespan left in context variables, `state` what it filled; `concurrency` is the
     number of requests under way beyond which 503 is answered, or 0; `starter` begins the Tasks of requests;
     `websockets` is how they are spoken, if at all, and `terms` the same of HTTP/2; `protocol` makes of a link what
-    the loop takes; `gathers` says that the loop's transports write several pieces well. All connections read into
+    the loop takes; `gathers` says that the loop's transports write several pieces well; `composed` says that the
+    application is several, which say of each request whose it is. All connections read into
     `buffer`, most into `view`, its first part; what is read is copied out at once; what TLS has yet to open comes into
     `sealed`. Other loops, in other threads, have their own.
     """
 
     __slots__ = (
-        "app", "buffer", "cancel_on_disconnect", "clock", "concurrency", "context", "counts", "deadlines", "gathers",
-        "hooks", "limits", "loop", "outbox", "preamble", "protocol", "refusals", "root_path", "sealed", "starter",
-        "state", "terms", "trust", "view", "websockets",
+        "app", "buffer", "cancel_on_disconnect", "clock", "composed", "concurrency", "context", "counts", "deadlines",
+        "gathers", "hooks", "limits", "loop", "outbox", "preamble", "protocol", "refusals", "root_path", "sealed",
+        "starter", "state", "terms", "trust", "view", "websockets",
     )  # fmt: skip
 
     def __init__(
@@ -136,6 +137,7 @@ class Shared:
         cancel_on_disconnect: bool,
         websockets: Manner | None = None,
         terms: Terms | None = None,
+        composed: bool = False,
     ) -> None:
         self.app = app
         self.loop = loop
@@ -153,6 +155,7 @@ class Shared:
         self.cancel_on_disconnect = cancel_on_disconnect
         self.websockets = websockets
         self.terms = terms
+        self.composed = composed
         self.protocol = protocol_of(loop)
         self.starter = Starter(loop, context, counts.running)
         # asyncio's own writelines joins (3.11), or does not stop at the high-water mark (before 3.13.6).

@@ -54,6 +54,8 @@ class Requests(Flow):
         self._asked = asked
         cycle = Cycle.__new__(Cycle)
         cycle.begin(head, self, shared.loop, shared.hooks, asked["client"])
+        if shared.composed:
+            cycle.answered_by = asked["extensions"][scope.APPLICATION] = {}
         return cycle
 
     def _start(self, cycle: Cycle) -> None:
@@ -100,6 +102,8 @@ class Requests(Flow):
         asked = scope.websocket_scope(self._scope, head, shared.state, agreed.subprotocols)
         if head.forwarded and self._trusted:
             forwarded.apply(asked, shared.trust)  # type: ignore[arg-type]
+        if shared.composed:
+            asked["extensions"][scope.APPLICATION] = cycle.answered_by
         self._asked = asked
         return WebSocket(cycle, agreed, manner, port, shared.hooks, asked["client"])
 

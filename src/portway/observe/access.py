@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 from portway.errors import SettingsError
 from portway.hooks import Conversation, Exchange, Hooks
@@ -22,6 +22,8 @@ from portway.observe.logs import Lines
 log = logging.getLogger("portway.access")
 
 Line = Callable[[Exchange], str]
+Words = Callable[[Conversation], str]
+T = TypeVar("T", Exchange, Conversation)
 
 # Lines that wait for the end of a turn of the loop; a burst beyond it is written in between.
 KEPT_MOST = 512
@@ -37,14 +39,21 @@ class AccessLog(Hooks):
 
     active = True
 
-    def __init__(self, format: str | None) -> None:
-        """`format` is a %-format of the names in FIELDS, `json`, or None for the usual line.
+    def __init__(self, format: str | None, composed: bool = False) -> None:
+        """`format` is a %-format of the names in FIELDS, `json`, or None for the usual line; `composed` says that
+        there are several applications, and that the lines tell which of them answered.
 
         Raises SettingsError for a format that names what there is not.
         """
         self._line = line_of(format)
         # The fields of a format are those of HTTP.
-        self._opened, self._closed = (opened_json, closed_json) if format == "json" else (opened, closed)
+        both: tuple[Words, Words] = (opened_json, closed_json) if format == "json" else (opened, closed)
+        self._opened, self._closed = both
+        if composed:
+            naming = naming_in_json if format == "json" else naming_in_text
+            self._opened, self._closed = naming(self._opened), naming(self._closed)
+            if format is None or format == "json":
+                self._line = naming(self._line)
         self._kept: list[str] | None = None
 
     def ended(self, exchange: Exchange) -> None:
@@ -168,6 +177,16 @@ def as_json(exchange: Exchange) -> str:
     )
 
 
+def naming_in_text(line: Callable[[T], str]) -> Callable[[T], str]:
+    """The same line with the application's name at its end."""
+    return lambda told: f"{line(told)} {application_of(told)}"
+
+
+def naming_in_json(line: Callable[[T], str]) -> Callable[[T], str]:
+    """The same object with one thing more."""
+    return lambda told: f'{line(told)[:-1]}, "application": {json.dumps(told.application)}}}'
+
+
 def opened(conversation: Conversation) -> str:
     """The line of a WebSocket that was accepted."""
     chosen = f" {conversation.subprotocol}" if conversation.subprotocol else ""
@@ -236,6 +255,11 @@ def target_of(exchange: Exchange | Conversation) -> str:
     return uri(head.path + b"?" + head.query if head.query else head.path)
 
 
+def application_of(told: Exchange | Conversation) -> str:
+    """Which one answered; a dash if the server itself did."""
+    return told.application or "-"
+
+
 def header_of(exchange: Exchange, name: bytes) -> str:
     return next((quoted(value.decode("latin-1")) for key, value in exchange.head.headers if key == name), "-")
 
@@ -257,6 +281,7 @@ FIELDS: dict[str, Callable[[Exchange], Any]] = {
     "time": lambda exchange: time.strftime("%d/%b/%Y:%H:%M:%S %z"),
     "referer": lambda exchange: header_of(exchange, b"referer"),
     "user_agent": lambda exchange: header_of(exchange, b"user-agent"),
+    "application": application_of,
 }
 
 SAMPLE: Any = SimpleNamespace(
@@ -266,4 +291,5 @@ SAMPLE: Any = SimpleNamespace(
     size=0,
     seconds=0.001,
     lost=False,
+    application=None,
 )

@@ -46,7 +46,9 @@ CANCELLED = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a server serves; all times in seconds. `redirects` is what those responses begin with that lead to https."""
+    """How a server serves; all times in seconds. `redirects` is what those responses begin with that lead to https,
+    `composed` says that the application is several, which say which of them answered.
+    """
 
     limits: Limits
     deadlines: Deadlines
@@ -66,6 +68,7 @@ class Plan:
     cancel_on_disconnect: bool
     terms: Terms | None = None
     http1: bool = True
+    composed: bool = False
     certificates: Certificates | None = None
     redirects: Preamble | None = None
 
@@ -197,6 +200,7 @@ class Service:
             trust=plan.trust,
             websockets=plan.websockets,
             terms=plan.terms,
+            composed=plan.composed,
         )
 
     def _share(self, app: ASGIApp, **rest: Any) -> Shared:
