@@ -107,13 +107,12 @@ Portway = Callable[..., Command]
 
 
 @pytest.fixture
-def portway_command(tmp_path: Path) -> Iterator[Portway]:
-    """Start `portway serve main:app` with further arguments: `portway_command(source, "--port", "0")`."""
+def portway_in() -> Iterator[Portway]:
+    """Start `portway serve` in a folder: `portway_in(folder, "main:app", "--port", "0")`."""
     started: list[Command] = []
 
-    def start(source: str, *args: str, **rest: object) -> Command:
-        (tmp_path / "main.py").write_text(source)
-        started.append(Command(tmp_path, ("main:app", *args), **rest))
+    def start(folder: Path, *args: str, **rest: object) -> Command:
+        started.append(Command(folder, args, **rest))
         return started[-1]
 
     yield start
@@ -124,6 +123,17 @@ def portway_command(tmp_path: Path) -> Iterator[Portway]:
         for stream in (command.out, command.err):
             if stream is not None:
                 stream.all()
+
+
+@pytest.fixture
+def portway_command(tmp_path: Path, portway_in: Portway) -> Portway:
+    """Start `portway serve main:app` with further arguments: `portway_command(source, "--port", "0")`."""
+
+    def start(source: str, *args: str, **rest: object) -> Command:
+        (tmp_path / "main.py").write_text(source)
+        return portway_in(tmp_path, "main:app", *args, **rest)
+
+    return start
 
 
 # --- certificates ---
