@@ -21,7 +21,10 @@ class Region(NamedTuple):
 
 
 class FileWrapper:
-    """An iterable of a file's blocks, which knows the file. `close` closes the file, if it can be closed."""
+    """An iterator over a file's blocks, which knows the file. `close` closes the file, if it can be closed.
+
+    Werkzeug takes `iter(wrapper)` for the ranges of a file: so it must have `close` itself, and be able to seek.
+    """
 
     def __init__(self, filelike: Any, blksize: int = BLOCK) -> None:
         self.filelike = filelike
@@ -30,11 +33,23 @@ class FileWrapper:
             self.close = filelike.close
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._block, b"")
+        return self
 
-    def _block(self) -> bytes:
+    def __next__(self) -> bytes:
         data: bytes = self.filelike.read(self.blksize)
-        return data or b""
+        if data:
+            return data
+        raise StopIteration
+
+    def seekable(self) -> bool:
+        seekable = getattr(self.filelike, "seekable", None)
+        return bool(seekable()) if seekable is not None else hasattr(self.filelike, "seek")
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> Any:
+        return self.filelike.seek(offset, whence)
+
+    def tell(self) -> Any:
+        return self.filelike.tell()
 
 
 def region_of(wrapper: FileWrapper, most: int | None) -> Region | None:
