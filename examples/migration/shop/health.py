@@ -14,7 +14,9 @@ from typing import Any
 log = logging.getLogger("shop")
 
 
-async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+async def app(
+    scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+) -> None:
     if scope["type"] == "lifespan":
         await live(scope["state"], receive, send)
     elif scope["type"] == "http":
@@ -24,7 +26,9 @@ async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send
         await send({"type": "http.response.body", "body": json.dumps({"up": up}).encode()})
 
 
-async def live(state: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+async def live(
+    state: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+) -> None:
     await receive()
     state["began"] = time.monotonic()
     log.info("shop.health opens")
