@@ -57,7 +57,8 @@ class Call:
     __slots__ = (
         "_alone", "_app", "_context", "_desk", "_environ", "_error", "_expects", "_fault", "_file", "_files",
         "_input", "_left", "_listener", "_paused", "_pieces", "_queued_in", "_queued_out", "_receive", "_reply",
-        "_room", "_threads", "_told", "_watching", "_word", "began", "gone", "left_at", "moved", "over", "reported", "submitted", "thread",
+        "_room", "_threads", "_told", "_watching", "_word", "began", "gone", "left_at", "moved", "over", "reported",
+        "submitted", "thread",
     )  # fmt: skip
 
     def __init__(self, app: WSGIApp, environ: dict[str, Any], threads: Threads, desk: Desk, receive: Receive) -> None:
