@@ -64,7 +64,7 @@ def by_http1(served: Any, method: str, path: str, headers: Iterable[tuple[str, s
         except (EOFError, ConnectionResetError):
             seen.cut = True
         if seen.status:
-            seen.body = response.body or raw.rest()
+            seen.body = response.body or (raw.rest() if seen.cut else b"")
     return seen
 
 
