@@ -661,6 +661,50 @@ def http2() -> Callable[..., contextlib.AbstractContextManager[Http2]]:
     return one
 
 
+# --- what the server says ---
+
+
+class Log(logging.Handler):
+    """What the server told its log from INFO up, each with its traceback if it had one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    @property
+    def errors(self) -> list[str]:
+        """What is for the administrator to mend; warnings count."""
+        return [self.format(record) for record in self.records if record.levelno >= logging.WARNING]
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it."""
+        return [self.format(record) for record in self.records]
+
+    @property
+    def error(self) -> str:
+        """The one thing that is to be mended."""
+        (only,) = self.errors
+        return only
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """The log of the servers of this test. What is logged after a response is there when `serve` has ended."""
+    logger = logging.getLogger("portway")
+    level = logger.level
+    handler = Log()
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
 @pytest.fixture(autouse=True)
 def loggers_as_they_were() -> Iterator[None]:
     """A server that configures logging does so for the whole process; the next test starts afresh."""

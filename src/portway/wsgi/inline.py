@@ -133,3 +133,4 @@ class Driver:
     def stop(self) -> None:
         if self._listener is not None:
             self._listener.cancel()
+            self._listener = None

@@ -4,7 +4,7 @@ cdef dict _names
 
 cdef class Reply:
     cdef readonly str method
-    cdef object sink
+    cdef public object sink
     cdef readonly int status
     cdef readonly list headers
     cdef readonly Py_ssize_t left

@@ -25,7 +25,7 @@ from contextvars import Context, copy_context
 from time import monotonic
 from typing import IO, Any
 
-from portway.errors import ClientDisconnected
+from portway.errors import ClientDisconnected, WSGIError
 from portway.types import Receive, Scope, Send, WSGIApp
 from portway.wsgi.body import HIGH, LOW, Inbox, streamed
 from portway.wsgi.desk import Desk
@@ -48,6 +48,10 @@ def begin(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None])
     return loop.create_task(coroutine)
 
 
+def too_late(data: bytes) -> None:
+    raise WSGIError("write was called when the request was over")
+
+
 class Call:
     """`began` is 0.0 until a thread has it, `over` is said when that thread is through with it.
 
@@ -57,7 +61,8 @@ class Call:
     __slots__ = (
         "_alone", "_app", "_context", "_desk", "_environ", "_error", "_expects", "_fault", "_file", "_files",
         "_input", "_left", "_listener", "_paused", "_pieces", "_queued_in", "_queued_out", "_receive", "_reply",
-        "_room", "_threads", "_told", "_watching", "_word", "began", "gone", "left_at", "moved", "over", "reported", "submitted", "thread",
+        "_room", "_threads", "_told", "_watching", "_word", "began", "gone", "left_at", "moved", "over", "reported",
+        "submitted", "thread",
     )  # fmt: skip
 
     def __init__(self, app: WSGIApp, environ: dict[str, Any], threads: Threads, desk: Desk, receive: Receive) -> None:
@@ -105,8 +110,9 @@ class Call:
         self._expects = "HTTP_EXPECT" in self._environ
         if not self._expects:  # ASGI 32: else it is asked for when the application reads
             self._listener = begin(self._desk.loop, self._listen())
-            if not self._listener.done():
-                await asyncio.sleep(0)  # it may only not have begun
+            for _ in range(2):  # once for what came with the head to be put there, and once for the listener to take it
+                if not self._listener.done():
+                    await asyncio.sleep(0)
         body = inbox.whole()
         if body is None:
             self._file = streamed(inbox)
@@ -140,8 +146,11 @@ class Call:
         if self._listener is not None:
             self._listener.cancel()
         self._drop_pieces()
-        if self._file is not None and (self.over or not self.submitted):
-            self._file.close()
+        if self.over or not self.submitted:
+            if self._file is not None:
+                self._file.close()
+            self._input = None  # that no circle is left for the garbage collector
+            self._reply.sink = too_late
 
     async def _pass_on(self, send: Send) -> None:
         reply = self._reply
