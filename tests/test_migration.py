@@ -1,4 +1,4 @@
-"""The migration example: Flask, FastAPI, Django twice and a bare ASGI application in one process, as its README says."""
+"""The migration example: Flask, FastAPI, Django twice and a bare ASGI application in one process."""
 
 import json
 import re
