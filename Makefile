@@ -1,6 +1,6 @@
 # Everything happens in .venv, which any target makes when it needs it. `make help` lists the targets.
 #   PYTHON=python3.12   the interpreter of .venv (default: the newest that works)
-#   EXAMPLE=chat        what run serves, of examples/ (default: hello)
+#   EXAMPLE=chat        what run serves, of examples/ (default: hello; others: chat, migration)
 #   ARGS="..."          further arguments for run, bench or pytest, as in: make test ARGS="-k hpack"
 
 VENV := .venv
@@ -13,9 +13,13 @@ newest_python = $(shell for python in $(PYTHONS); do \
 
 EXAMPLE ?= hello
 # What the examples import beyond Portway.
-EXAMPLES_NEED := fastapi
+EXAMPLES_NEED := fastapi flask django
+# An example with a portway.toml is served as that says, any other by its main.py.
+serve_example = $(if $(wildcard examples/$(EXAMPLE)/portway.toml),\
+	cd examples/$(EXAMPLE) && $(CURDIR)/$(BIN)/portway serve,$(BIN)/portway serve examples/$(EXAMPLE)/main.py)
 # Debian packages that the tests need. Who has got these programs elsewhere says APT_PACKAGES=
 APT_PACKAGES ?= chromium curl openssl nghttp2-client postgresql
+test-apps: APT_PACKAGES = git
 # A package is there when a program of its name is; or of another, where it has none.
 program_of_nghttp2-client := h2load
 program_of_postgresql := $(lastword $(wildcard /usr/lib/postgresql/*/bin/initdb) initdb)
@@ -46,15 +50,15 @@ ifneq ($(strip $(orphans) $(missing)),)
 .PHONY: $(VENV)/.built
 endif
 
-.PHONY: help run certs test lint format bench docs build venv clean distclean debian
+.PHONY: help run certs test test-apps .tested-apps lint format bench docs build venv clean distclean debian
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/.examples $(VENV)/.built ## serve examples/hello, or EXAMPLE=chat, on http://127.0.0.1:8000
-	@$(BIN)/portway serve examples/$(EXAMPLE)/main.py $(ARGS)
+	@$(serve_example) $(ARGS)
 
 certs: $(VENV)/.made ## make certs/, to try https with: an authority of your own, a certificate for this machine
 	@$(BIN)/python -c 'import trustme' 2>/dev/null || { echo "installing trustme …"; $(PIP) install trustme; }
@@ -69,6 +73,13 @@ test: debian $(VENV)/.test $(VENV)/.built lint ## lint, then run the tests compi
 	@$(PYTEST)
 	@echo "testing, interpreted …"
 	@PORTWAY_PURE=1 $(PYTEST)
+
+test-apps: debian ## test with WSGI applications from PyPI and their clients, in an environment of its own (takes minutes)
+	@$(MAKE) --no-print-directory VENV=.venv-apps .tested-apps
+
+.tested-apps: $(VENV)/.apps $(VENV)/.built
+	@echo "testing with real applications …"
+	@$(PYTEST) tests/apps
 
 lint: $(VENV)/.test ## check style and types
 	@echo "checking style and types …"
@@ -97,7 +108,7 @@ clean: ## remove all that was built; leaves .venv
 	@find . -name '.venv*' -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv as well
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) .venv-apps
 
 venv: $(VENV)/.made
 	@:
@@ -128,6 +139,11 @@ $(VENV)/.examples: $(VENV)/.made pyproject.toml
 $(VENV)/.test: $(VENV)/.made pyproject.toml
 	@echo "installing Portway and what its tests need …"
 	@$(EDITABLE) '.[test,lint]'
+	@touch $@
+
+$(VENV)/.apps: $(VENV)/.made pyproject.toml
+	@echo "installing Portway, applications and their clients …"
+	@$(EDITABLE) '.[apps]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.made pyproject.toml

@@ -107,13 +107,12 @@ Portway = Callable[..., Command]
 
 
 @pytest.fixture
-def portway_command(tmp_path: Path) -> Iterator[Portway]:
-    """Start `portway serve main:app` with further arguments: `portway_command(source, "--port", "0")`."""
+def portway_in() -> Iterator[Portway]:
+    """Start `portway serve` in a folder: `portway_in(folder, "main:app", "--port", "0")`."""
     started: list[Command] = []
 
-    def start(source: str, *args: str, **rest: object) -> Command:
-        (tmp_path / "main.py").write_text(source)
-        started.append(Command(tmp_path, ("main:app", *args), **rest))
+    def start(folder: Path, *args: str, **rest: object) -> Command:
+        started.append(Command(folder, args, **rest))
         return started[-1]
 
     yield start
@@ -124,6 +123,17 @@ def portway_command(tmp_path: Path) -> Iterator[Portway]:
         for stream in (command.out, command.err):
             if stream is not None:
                 stream.all()
+
+
+@pytest.fixture
+def portway_command(tmp_path: Path, portway_in: Portway) -> Portway:
+    """Start `portway serve main:app` with further arguments: `portway_command(source, "--port", "0")`."""
+
+    def start(source: str, *args: str, **rest: object) -> Command:
+        (tmp_path / "main.py").write_text(source)
+        return portway_in(tmp_path, "main:app", *args, **rest)
+
+    return start
 
 
 # --- certificates ---
@@ -649,6 +659,50 @@ def http2() -> Callable[..., contextlib.AbstractContextManager[Http2]]:
             yield client
 
     return one
+
+
+# --- what the server says ---
+
+
+class Log(logging.Handler):
+    """What the server told its log from INFO up, each with its traceback if it had one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    @property
+    def errors(self) -> list[str]:
+        """What is for the administrator to mend; warnings count."""
+        return [self.format(record) for record in self.records if record.levelno >= logging.WARNING]
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it."""
+        return [self.format(record) for record in self.records]
+
+    @property
+    def error(self) -> str:
+        """The one thing that is to be mended."""
+        (only,) = self.errors
+        return only
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """The log of the servers of this test. What is logged after a response is there when `serve` has ended."""
+    logger = logging.getLogger("portway")
+    level = logger.level
+    handler = Log()
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

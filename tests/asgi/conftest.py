@@ -1,7 +1,6 @@
-"""What the tests of the contract share: one exchange with a real server, and what the server logged of it."""
+"""What the tests of the contract share: one exchange with a real server."""
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,47 +9,6 @@ from portway.testing import Raw, Response, serve
 from portway.types import ASGIApp
 
 Ask = Callable[..., Response]
-
-
-class Log(logging.Handler):
-    """What the server told its log from INFO up, each with its traceback if it had one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-        self.setFormatter(logging.Formatter("%(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-    @property
-    def errors(self) -> list[str]:
-        """What is for the administrator to mend; warnings count."""
-        return [self.format(record) for record in self.records if record.levelno >= logging.WARNING]
-
-    @property
-    def lines(self) -> list[str]:
-        """All of it."""
-        return [self.format(record) for record in self.records]
-
-    @property
-    def error(self) -> str:
-        """The one thing that is to be mended."""
-        (only,) = self.errors
-        return only
-
-
-@pytest.fixture
-def log() -> Iterator[Log]:
-    """The log of the servers of this test. What is logged after a response is there when `serve` has ended."""
-    logger = logging.getLogger("portway")
-    level = logger.level
-    handler = Log()
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    yield handler
-    logger.removeHandler(handler)
-    logger.setLevel(level)
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ class WSGI:
         pool = self._threads
         length = environ.get("CONTENT_LENGTH")
         coded = "HTTP_TRANSFER_ENCODING" in environ
-        if (length is None and not coded and scope["http_version"] in UNFRAMED) or length == "0":
+        if not coded and (scope["http_version"] in UNFRAMED if length is None else not length.strip("0")):
             environ["wsgi.input"] = io.BytesIO()
         elif pool is None or coded or length is None or not length.isdigit():
             if not await self._gather(environ, coded, receive, send):
@@ -108,7 +108,7 @@ class WSGI:
             await self._run(environ, scope, receive, send, int(length))
             return
         if pool is None:
-            body = environ["wsgi.input"]
+            body = environ["wsgi.input"]  # the application may put something else in its place
             try:
                 answer = inline.begin(self.app, environ, scope, receive, send)
                 if isinstance(answer, tuple):
@@ -132,16 +132,18 @@ class WSGI:
         if length:
             await call.expect(length)
         if not pool.submit(call):
+            call.close()
             desk.busy()
             await _refuse(send, 503, b"The server is busy; try again in a moment.\n", (b"retry-after", b"1"))
             return
         desk.enter(call)
+        if pool.crowded():
+            call.listen()  # who goes while it waits is never run
         try:
             await call.serve(scope, send)
         finally:
-            desk.leave(call)
             if call.over:
-                environ["wsgi.input"].close()
+                desk.leave(call)
 
     async def _gather(self, environ: dict[str, Any], coded: bool, receive: Receive, send: Send) -> bool:
         """Have the whole body first; whether the application is to be called."""

@@ -46,7 +46,7 @@ def environ_of(asked: Scope, base: dict[str, Any]) -> dict[str, Any]:
     path = scope["path"]
     script = scope.get("root_path", "")
     raw = scope.get("raw_path")
-    if raw is not None and len(raw) == len(path) and path.isascii():
+    if raw is not None and len(raw) == len(path) and path.isascii() and path != "*":
         target = path  # nothing in it was escaped: 3,000 instructions less than to look for it
     else:
         target = _native(path) if raw is None else raw.decode("latin-1")
@@ -114,7 +114,9 @@ def variable_of(name: bytes) -> str | None:
 
 def path_of(path: str, raw: bytes | None) -> str:
     """The decoded path, a character for each byte, of the bytes that came if they are known."""
-    if raw is not None and b"%" in raw:
+    if path == "*":  # of OPTIONS: no path (RFC 9110 §9.3.7), and PEP 3333 has none that begins otherwise than with /
+        return ""
+    if raw is not None and (b"%" in raw or not raw.isascii()):
         decoded = unquote_to_bytes(raw)
         if decoded.decode("utf-8", "replace") == path:  # else a middleware has changed `path`
             return decoded.decode("latin-1")

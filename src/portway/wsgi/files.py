@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -21,7 +23,10 @@ class Region(NamedTuple):
 
 
 class FileWrapper:
-    """An iterable of a file's blocks, which knows the file. `close` closes the file, if it can be closed."""
+    """An iterator over a file's blocks, which knows the file. `close` closes the file, if it can be closed.
+
+    Werkzeug takes `iter(wrapper)` for the ranges of a file: so it must have `close` itself, and be able to seek.
+    """
 
     def __init__(self, filelike: Any, blksize: int = BLOCK) -> None:
         self.filelike = filelike
@@ -30,11 +35,23 @@ class FileWrapper:
             self.close = filelike.close
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._block, b"")
+        return self
 
-    def _block(self) -> bytes:
+    def __next__(self) -> bytes:
         data: bytes = self.filelike.read(self.blksize)
-        return data or b""
+        if data:
+            return data
+        raise StopIteration
+
+    def seekable(self) -> bool:
+        seekable = getattr(self.filelike, "seekable", None)
+        return bool(seekable()) if seekable is not None else hasattr(self.filelike, "seek")
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> Any:
+        return self.filelike.seek(offset, whence)
+
+    def tell(self) -> Any:
+        return self.filelike.tell()
 
 
 def takes_files(scope: Scope) -> bool:
@@ -47,13 +64,25 @@ def region_of(wrapper: FileWrapper, most: int | None) -> Region | None:
 
     The descriptor is a new one: the application's own may be closed at once.
     """
-    try:
-        number = wrapper.filelike.fileno()
-        offset = wrapper.filelike.tell()
-        about = os.fstat(number)
-    except (AttributeError, OSError, ValueError):  # no descriptor, or none that has a place to be at
+    file = wrapper.filelike
+    if type(file) is tempfile._TemporaryFileWrapper:
+        file = file.file
+    if not is_plain(file):
         return None
-    if not stat.S_ISREG(about.st_mode) or type(offset) is not int:
+    try:
+        number = file.fileno()
+        offset = file.tell()
+        about = os.fstat(number)
+    except (OSError, ValueError):  # it is closed, or has no place to be at
+        return None
+    if not stat.S_ISREG(about.st_mode):
         return None
     count = max(0, about.st_size - offset)
     return Region(os.dup(number), offset, count if most is None else min(count, most))
+
+
+def is_plain(file: Any) -> bool:
+    """Whether it reads what its descriptor does: gzip's files have the one of what they unpack."""
+    if type(file) in (io.BufferedReader, io.BufferedRandom):
+        file = file.raw
+    return type(file) is io.FileIO

@@ -1,7 +1,7 @@
 """A WSGI application on the event loop itself: for one that never waits long, and costs a third of what threads do.
 
 The iterable is driven by the loop, which gives the others their turn between two pieces; what `write` brings, which
-cannot wait here, is held until the application returns.
+cannot wait here, is held until the application, or its iterable, returns to the loop.
 """
 
 from __future__ import annotations
@@ -32,16 +32,28 @@ def begin(
     pieces: Iterator[Any] | None = None
     try:
         if not (written or type(result) is FileWrapper):
-            alone = type(result) is list and len(result) <= 1
+            alone = type(result) is list and len(result) == 1
             pieces = iter(result)
             for each in pieces:
                 first = reply.piece(each)
-                if first or alone:
-                    break
-            if reply.whole or (alone and reply.left <= 0):
-                _finish(reply, pieces, environ)
-                return start_of(reply), {"type": "http.response.body", "body": first}
-        rest = Driver(reply, result, receive, send).drive(written, first, pieces, takes_files(scope), environ)
+                break
+            else:
+                alone = True
+            if not written and (reply.whole or (alone and reply.left <= 0)):
+                _finish(reply, pieces)
+                if reply.surplus:
+                    warn_of_surplus(reply, environ)
+                answer = start_of(reply), {"type": "http.response.body", "body": first}
+                close = getattr(result, "close", None)
+                result = None
+                if close is not None:
+                    try:
+                        close()
+                    except Exception as error:
+                        return _send_and_raise(send, answer, error)
+                return answer
+        driver = Driver(reply, result, written, receive, send)
+        rest = driver.drive(first, pieces, takes_files(scope), environ)
         result = None  # from now on it is the driver's to close
         return rest
     finally:
@@ -50,32 +62,38 @@ def begin(
             close()
 
 
+async def _send_and_raise(send: Send, answer: tuple[Message, Message], error: Exception) -> None:
+    """An error of `close` takes nothing from a response that is whole."""
+    for message in answer:
+        await send(message)
+    raise error
+
+
 def start_of(reply: Reply) -> Message:
     return {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
 
 
-def _finish(reply: Reply, pieces: Iterator[Any], environ: dict[str, Any]) -> None:
+def _finish(reply: Reply, pieces: Iterator[Any]) -> None:
     """Let the iterable come to its end, unless it gives too much."""
     for each in pieces:
-        reply.piece(each)
         if reply.surplus:
             break
+        reply.piece(each)
     reply.end()
-    warn_of_surplus(reply, environ)
 
 
 def warn_of_surplus(reply: Reply, environ: dict[str, Any]) -> None:
-    if reply.surplus:
-        target = ascii(environ["REQUEST_URI"])[1:-1]
-        log.warning("%s %s: %s", environ["REQUEST_METHOD"], target, reply.surplus_text())
+    target = ascii(environ.get("REQUEST_URI", "?"))[1:-1]
+    log.warning("%s %s: %s", reply.method, target, reply.surplus_text())
 
 
 class Driver:
-    """Sends a response that cannot be sent at once."""
+    """Sends a response that cannot be sent at once; `written` is what `write` has brought."""
 
-    def __init__(self, reply: Reply, result: Any, receive: Receive, send: Send) -> None:
+    def __init__(self, reply: Reply, result: Any, written: list[bytes], receive: Receive, send: Send) -> None:
         self._reply = reply
         self._result = result
+        self._written = written
         self._receive = receive
         self._send = send
         self._started = False
@@ -84,13 +102,12 @@ class Driver:
         self._listener: asyncio.Task[None] | None = None
 
     async def drive(
-        self, written: list[bytes], first: bytes, pieces: Iterator[Any] | None, files: bool, environ: dict[str, Any]
+        self, first: bytes, pieces: Iterator[Any] | None, files: bool, environ: dict[str, Any]
     ) -> None:  # fmt: skip
         """From the first piece on, which `pieces` has given already; close the iterable in the end."""
         result = self._result
         try:
-            if written:
-                await self._give(b"".join(written))
+            await self._pass_on()
             if not (files and type(result) is FileWrapper and await self._give_file(result)):
                 await self._iterate(first, iter(result) if pieces is None else pieces)
         except ConnectionError:
@@ -99,29 +116,50 @@ class Driver:
         finally:
             if self._listener is not None:
                 self._listener.cancel()
+                self._listener = None
             close = getattr(result, "close", None)
             if close is not None:
                 close()
-            warn_of_surplus(self._reply, environ)
+            if self._reply.surplus:
+                warn_of_surplus(self._reply, environ)
 
     async def _iterate(self, first: bytes, pieces: Iterator[Any]) -> None:
         reply = self._reply
-        if first and not await self._give(first):
+        if not await self._give(first):
             return
-        for each in pieces if not reply.bodiless else ():
+        for each in pieces if not (first and reply.bodiless) else ():
+            await self._pass_on()
             piece = reply.piece(each)
-            if piece and not await self._give(piece):
-                return
             if reply.surplus or (piece and reply.bodiless):
-                break
+                await self._give(piece)
+                break  # PEP 3333: there is no more to send
+            if not await self._give(piece):
+                return
+        await self._pass_on()
         reply.end()
-        await self._give(b"")
+        await self._send_piece(b"")
 
-    async def _give(self, data: bytes) -> bool:
+    async def _pass_on(self) -> None:
+        """Send what was written; a generator may write between its pieces."""
+        if self._written:
+            data = b"".join(self._written)
+            self._written.clear()
+            await self._send_piece(data)
+
+    async def _give(self, piece: bytes) -> bool:
         """Send a piece, then let the others have their turn; whether the client is still there."""
+        if piece:
+            await self._send_piece(piece)
+        if not self._ended:
+            if self._listener is None:
+                self._listener = asyncio.ensure_future(self._listen())
+            await asyncio.sleep(0)
+        return not self._gone
+
+    async def _send_piece(self, data: bytes) -> None:
         reply = self._reply
-        if self._ended:
-            return True
+        if self._ended or self._gone:
+            return
         try:
             if not self._started:
                 self._started = True
@@ -131,11 +169,6 @@ class Driver:
         except ConnectionError:
             self._gone = True
             raise
-        if not self._ended:
-            if self._listener is None:
-                self._listener = asyncio.ensure_future(self._listen())
-            await asyncio.sleep(0)
-        return not self._gone
 
     async def _give_file(self, wrapper: FileWrapper) -> bool:
         reply = self._reply
@@ -156,10 +189,12 @@ class Driver:
         finally:
             os.close(region.descriptor)
         reply.end()
-        await self._give(b"")
+        await self._send_piece(b"")
         return True
 
     async def _listen(self) -> None:
-        while (await self._receive())["type"] == "http.request":
-            pass
-        self._gone = True
+        try:
+            while (await self._receive())["type"] == "http.request":
+                pass
+        finally:
+            self._gone = True

@@ -5,7 +5,7 @@ cdef dict _pairs
 
 cdef class Reply:
     cdef readonly str method
-    cdef object sink
+    cdef public object sink
     cdef readonly int status
     cdef readonly list headers
     cdef readonly Py_ssize_t left

@@ -131,11 +131,11 @@ class Reply:
         """The iterable is at its end; WSGIError if the response cannot be whole."""
         if not self.status:
             raise WSGIError("the application returned and never called start_response")
-        self.begun = True
         if self.left > 0:
             raise WSGIError(
                 f"the response ended {self.left} bytes short of its content-length, which says {self._declared}"
             )
+        self.begun = True  # not before: if nothing has gone out, the error may still have a head of its own
         self.whole = True
 
     def surplus_text(self) -> str:

@@ -23,9 +23,9 @@ from collections import deque
 from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from time import monotonic
-from typing import Any
+from typing import IO, Any
 
-from portway.errors import ClientDisconnected
+from portway.errors import ClientDisconnected, WSGIError
 from portway.types import Receive, Scope, Send, WSGIApp
 from portway.wsgi.body import HIGH, LOW, Inbox, streamed
 from portway.wsgi.desk import Desk
@@ -48,6 +48,10 @@ def begin(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None])
     return loop.create_task(coroutine)
 
 
+def too_late(data: bytes) -> None:
+    raise WSGIError("write was called when the request was over")
+
+
 class Call:
     """`began` is 0.0 until a thread has it, `over` is said when that thread is through with it.
 
@@ -55,9 +59,10 @@ class Call:
     """
 
     __slots__ = (
-        "_alone", "_app", "_context", "_desk", "_environ", "_error", "_files", "_given", "_input", "_listener",
-        "_paused", "_pieces", "_queued_in", "_queued_out", "_receive", "_reply", "_room", "_threads", "_told",
-        "_watching", "_word", "began", "gone", "left_at", "moved", "over", "reported", "submitted", "thread",
+        "_alone", "_app", "_context", "_desk", "_environ", "_error", "_expects", "_fault", "_file", "_files",
+        "_input", "_left", "_listener", "_paused", "_pieces", "_queued_in", "_queued_out", "_receive", "_reply",
+        "_room", "_threads", "_told", "_watching", "_word", "began", "gone", "left_at", "moved", "over", "reported",
+        "submitted", "thread",
     )  # fmt: skip
 
     def __init__(self, app: WSGIApp, environ: dict[str, Any], threads: Threads, desk: Desk, receive: Receive) -> None:
@@ -68,6 +73,7 @@ class Call:
         self._receive = receive
         self._context: Context = copy_context()
         self._reply = Reply(environ["REQUEST_METHOD"], self._put)
+        self._file: IO[bytes] | None = environ.get("wsgi.input")  # the application may put another in its place
         self._input: Inbox | None = None
         self._pieces: deque[bytes | Region] = deque()
         self._queued_in = 0  # bytes that the thread has brought
@@ -75,11 +81,14 @@ class Call:
         self._room: threading.Event | None = None  # what the thread waits for
         self._alone = False  # the one piece of the response, and its end, are told of together
         self._files = False  # the server can send files
-        self._error: BaseException | None = None
+        self._error: BaseException | None = None  # the application's
+        self._fault: BaseException | None = None  # that of `receive`
+        self._expects = False  # the client waits for the application to read
         self._listener: asyncio.Task[None] | None = None
         self._paused: asyncio.Future[None] | None = None  # what the listener waits for
         self._watching = False  # whether the client goes
         self._told = False
+        self._left = False  # the coroutine is through
         self._word: asyncio.Future[None] | None = None  # what `serve` waits for
         self.submitted = 0.0
         self.began = 0.0
@@ -91,42 +100,57 @@ class Call:
         self.over = False
 
     def __repr__(self) -> str:
-        return f"{self._environ['REQUEST_METHOD']} {ascii(self._environ['REQUEST_URI'])[1:-1]}"
+        return f"{self._reply.method} {ascii(self._environ.get('REQUEST_URI', '?'))[1:-1]}"
 
     # --- on the loop ---
 
     async def expect(self, length: int) -> None:
         """A body of so many bytes is to come. The application gets what is there, and the rest while it runs."""
         inbox = self._input = Inbox(length, self._ask)
-        if "HTTP_EXPECT" not in self._environ:  # ASGI 32: else it is asked for when the application reads
+        self._expects = "HTTP_EXPECT" in self._environ
+        if not self._expects:  # ASGI 32: else it is asked for when the application reads
             self._listener = begin(self._desk.loop, self._listen())
-            if not self._listener.done():
-                await asyncio.sleep(0)  # it may only not have begun
+            for _ in range(2):  # once for what came with the head to be put there, and once for the listener to take it
+                if not self._listener.done():
+                    await asyncio.sleep(0)
         body = inbox.whole()
         if body is None:
-            self._environ["wsgi.input"] = streamed(inbox)
+            self._file = streamed(inbox)
         else:
             self._input = None
-            self._environ["wsgi.input"] = io.BytesIO(body)
+            self._file = io.BytesIO(body)
+        self._environ["wsgi.input"] = self._file
 
     async def serve(self, scope: Scope, send: Send) -> None:
         """Send what the thread brings; returns, or raises what the application raised, when it is through."""
         self._files = takes_files(scope)
         try:
             await self._pass_on(send)
-        except asyncio.CancelledError:
+        except BaseException:  # it was cancelled, or what stands between here and the client has raised
             self.leave()
             raise
         finally:
-            if self._listener is not None:
-                self._listener.cancel()
-            self._drop_pieces()
+            self.close()
         if self._reply.surplus:
             log.warning("%r: %s", self, self._reply.surplus_text())
         error = self._error
-        if error is not None and not (self.gone and isinstance(error, ConnectionError)):
-            self._error = None
+        if error is None or (self.gone and isinstance(error, ConnectionError)):
+            error = self._fault
+        if error is not None:
+            self._error = self._fault = None
             raise error if isinstance(error, Exception) else RuntimeError(f"it raised {error!r}") from error
+
+    def close(self) -> None:
+        """Nothing more is asked of the server; if the thread is still at it, the rest is done when it is through."""
+        self._left = True
+        if self._listener is not None:
+            self._listener.cancel()
+        self._drop_pieces()
+        if self.over or not self.submitted:
+            if self._file is not None:
+                self._file.close()
+            self._input = None  # that no circle is left for the garbage collector
+            self._reply.sink = too_late
 
     async def _pass_on(self, send: Send) -> None:
         reply = self._reply
@@ -136,7 +160,12 @@ class Call:
                 self._word = self._desk.loop.create_future()
                 await self._word
             self._told = False
-            over, last = self.over, reply.whole  # first: what is said to be over, or whole, has all its pieces here
+            # First: what is over has all its pieces here. The end is told of when the thread is through, and not when
+            # the last piece has come: else the next request of the same client would find it still at `close`.
+            over = self.over
+            if reply.begun:
+                self._expects = False  # no 100 comes after the head
+            last = over and reply.whole
             if reply.begun and not ended and not self.gone:
                 try:
                     if not started:
@@ -203,6 +232,9 @@ class Call:
     def heed(self) -> None:
         """The thread has left word."""
         self._told = True
+        if self._left and self.over:
+            self._desk.leave(self)
+            self.close()
         word = self._word
         if word is not None:
             self._word = None
@@ -227,7 +259,7 @@ class Call:
         paused = self._paused
         self._watching = True
         if self._listener is None or self._listener.done():
-            if not self.gone:
+            if not (self.gone or self._expects):
                 self._listener = begin(self._desk.loop, self._listen())
         elif paused is not None and not paused.done():
             paused.set_result(None)
@@ -235,12 +267,18 @@ class Call:
     async def _listen(self) -> None:
         inbox = self._input
         while True:
-            if inbox is not None and inbox.full():
+            while inbox is not None and inbox.full():  # even if it is to be heard whether the client goes
                 self._paused = self._desk.loop.create_future()
                 if inbox.full():
                     await self._paused
                 self._paused = None
-            message = await self._receive()
+            try:
+                message = await self._receive()
+            except Exception as fault:
+                if not self._reply.whole:
+                    self._fault = fault
+                self.leave()
+                return
             if message["type"] != "http.request":
                 self.leave()
                 return
@@ -284,7 +322,7 @@ class Call:
             if piece:
                 self._put(piece)
             if reply.surplus or (piece and reply.bodiless):
-                break
+                break  # PEP 3333: there is no more to send
         self._alone = False
         if not self.gone:
             reply.end()
@@ -330,4 +368,5 @@ class Call:
         """The inbox wants more."""
         self.moved = monotonic()
         if self._listener is None or self._paused is not None:
+            self._expects = False
             self._desk.call(self.listen)

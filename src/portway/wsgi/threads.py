@@ -58,16 +58,25 @@ class Threads:
         self._stopped = False
 
     def submit(self, job: Job) -> bool:
-        """Have it run; False if too many wait already, or after `stop`."""
+        """Have it run; False if too many wait already, or if the system gives no thread."""
         with self._lock:
-            if self._stopped or len(self._waiting) >= self.queue:
+            if self._unfinished >= self.most + self.queue:  # what waits for a thread on its way up does not count
                 return False
+            self._stopped = False
             job.submitted = monotonic()
             self._waiting.append(job)
             self._unfinished += 1
             if not self._rising:
                 self._raise_one()
+            if not self._made:
+                self._waiting.remove(job)
+                self._unfinished -= 1
+                return False
         return True
+
+    def crowded(self) -> bool:
+        """Whether what comes now may have to wait: a guess."""
+        return not self._asleep and self._made >= self.most
 
     def freed(self) -> None:
         """The job of the calling thread is through: said before anyone is told of its result."""
@@ -90,7 +99,7 @@ class Threads:
             return Figures(self._made, self.most, self._unfinished - waiting, waiting, longest)
 
     def stop(self) -> None:
-        """Let the threads end: those that sleep now, the others when they are through."""
+        """Let the threads end: those that sleep now, the others when they are through. A further job makes new ones."""
         with self._lock:
             self._stopped = True
             asleep, self._asleep = self._asleep, []
@@ -106,7 +115,12 @@ class Threads:
         elif self._made < self.most and self._made < self._unfinished:
             self._rising = True
             self._made += 1
-            threading.Thread(target=self._work, name=f"{NAME}-{self._made}", daemon=True).start()
+            try:
+                threading.Thread(target=self._work, name=f"{NAME}-{self._made}", daemon=True).start()
+            except RuntimeError as fault:  # those that there are must do
+                self._rising = False
+                self._made -= 1
+                log.warning("no more than %d WSGI threads: %s", self._made, fault)
 
     def _work(self) -> None:
         bell = threading.Lock()

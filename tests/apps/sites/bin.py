@@ -1,0 +1,5 @@
+"""httpbin as it is."""
+
+from httpbin import app
+
+__all__ = ["app"]
