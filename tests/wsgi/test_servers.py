@@ -158,7 +158,7 @@ class Kinds:
             return [b"world", body]
         if path == "/file":
             start_response("200 OK", PLAIN)
-            return environ["wsgi.file_wrapper"](io.BytesIO(b"hello world" + body), 4)
+            return environ["wsgi.file_wrapper"](io.BytesIO(b"hello world" + body), 4000)
         start_response("200 OK", PLAIN)
         return [b"hello world" + body] if path != "/pieces" else iter([b"hello ", b"world", body])
 
