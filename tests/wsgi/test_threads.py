@@ -1,5 +1,6 @@
 """The threads that applications run on: few, long-lived, bounded, and free again whatever becomes of a request."""
 
+import asyncio
 import contextvars
 import gc
 import sys
@@ -329,25 +330,28 @@ def test_the_context_is_that_of_who_called(mode: str) -> None:  # contextvars ca
 
 
 @pytest.mark.parametrize("most", [1, 3])
-def test_so_many_clients_meet_no_more_threads(most: int) -> None:
-    # Each response is whole, for its client, before `close` is called.
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+def test_so_many_clients_meet_no_more_threads(most: int, version: str, dial: Any) -> None:
+    # Each client has all that it was promised before `close` is called.
     class Result:
         def __iter__(self) -> Iterator[bytes]:
             yield b"o"
             yield b"k"
 
         def close(self) -> None:
-            for _ in range(3000):  # takes its time
-                pass
+            sum(range(300_000))  # takes its time
 
     def app(environ: Environ, start_response: Any) -> Any:
         start_response("200 OK", [("content-length", "2")])
         return Result()
 
     def drive(served: Any) -> None:
-        with Raw(served.host, served.port) as raw:
-            for _ in range(200):
-                assert raw.ask(GET).body == b"ok"
+        if version == "HTTP/2":
+            with dial(served) as client:
+                assert all(client.ask("/").body == b"ok" for _ in range(30))
+        else:
+            with Raw(served.host, served.port) as raw:
+                assert all(raw.ask(GET).body == b"ok" for _ in range(30))
 
     service = portway.WSGI(app, threads=16)
     with serve(service) as served:
@@ -358,20 +362,33 @@ def test_so_many_clients_meet_no_more_threads(most: int) -> None:
         assert 1 <= service.figures().threads <= most  # type: ignore[union-attr]
 
 
-def test_a_response_whose_length_is_reached_has_all_its_pieces(threaded: Any) -> None:
-    # The last piece makes it whole, and must not be overtaken by that word.
+def test_a_response_whose_length_is_reached_has_all_its_pieces() -> None:
+    # The last piece makes it whole, and must not be overtaken by that word: here the loop has its turns after the
+    # piece has been counted, and before it is given to the loop.
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def trace(frame: Any, event: str, arg: Any) -> None:
+        if frame.f_code.co_name == "_put" and frame.f_locals["piece"] == b"ef":
+            for _ in range(5):
+                asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loops[0]).result(PATIENCE)
+
     def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [("content-length", "6")])
-        yield from (b"ab", b"cd", b"ef")
+        sys.settrace(trace)
+        try:
+            yield from (b"ab", b"cd", b"ef")
+        finally:
+            sys.settrace(None)
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with threaded(app) as served, Raw(served.host, served.port) as raw:
-            for _ in range(1000):
-                assert raw.ask(GET).body == b"abcdef"
-    finally:
-        sys.setswitchinterval(before)
+    inner = portway.WSGI(app, threads=1)
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        loops.append(asyncio.get_running_loop())
+        await inner(scope, receive, send)
+
+    with serve(outer) as served, Raw(served.host, served.port) as raw:
+        for _ in range(3):
+            assert raw.ask(GET).body == b"abcdef"
 
 
 def leftovers() -> list[Any]:
