@@ -574,6 +574,19 @@ def test_an_error_in_close_hurts_no_response_that_is_whole(
     assert "raised Oops" in log.error
 
 
+def test_an_error_after_all_that_was_declared_hurts_no_response(wsgi: Any, fetch: Fetch, log: Any) -> None:
+    def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("content-length", "2")])
+        yield b"o"
+        yield b"k"
+        raise Oops("oh")
+
+    with wsgi(app) as served:
+        seen = fetch(served)
+    assert (seen.status, seen.body, seen.cut) == (200, b"ok", False)
+    assert "raised Oops" in log.error
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content"])
 def test_close_is_called_once(wsgi: Any, fetch: Fetch, method: str, status: str) -> None:

@@ -558,6 +558,33 @@ def test_a_busy_thread_keeps_no_server_from_ending_and_closes_all_the_same(log: 
     assert errors == []
 
 
+def test_who_reads_when_the_server_ends_is_told(log: Any) -> None:
+    began, ended = threading.Event(), threading.Event()
+    outcomes: list[Any] = []
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        began.set()
+        try:
+            environ["wsgi.input"].read()
+        except ConnectionResetError as error:
+            outcomes.append(type(error))
+            raise
+        finally:
+            ended.set()
+        return []
+
+    service = portway.WSGI(app, threads=1)
+    with serve(service, timeout_graceful_shutdown=0.01) as served:
+        raw = Raw(served.host, served.port)
+        raw.send(b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc")
+        assert began.wait(PATIENCE)
+    raw.close()
+    assert ended.wait(PATIENCE)
+    assert outcomes == [portway.ClientDisconnected]
+    until(lambda: service.figures().threads == 0)  # type: ignore[union-attr]
+    assert log.errors == ["Cancelled after the grace: POST /a"]
+
+
 def test_one_application_may_be_served_twice() -> None:
     held = Held()
     held.go.set()
