@@ -77,11 +77,10 @@ def pool() -> Iterator[Callable[..., Threads]]:
 
 def until(condition: Callable[[], Any]) -> None:
     """Something that another thread does, and tells nobody of."""
-    deadline = threading.Event()
-    for _ in range(4000):
+    for _ in range(1000):
         if condition():
             return
-        deadline.wait(0.005)
+        threading.Event().wait(0.01)
     raise AssertionError("it never came")
 
 
@@ -558,7 +557,7 @@ def test_a_busy_thread_keeps_no_server_from_ending_and_closes_all_the_same(log: 
     assert errors == []
 
 
-def test_who_reads_when_the_server_ends_is_told(log: Any) -> None:
+def test_who_reads_when_the_server_ends_is_told() -> None:
     began, ended = threading.Event(), threading.Event()
     outcomes: list[Any] = []
 
@@ -582,7 +581,6 @@ def test_who_reads_when_the_server_ends_is_told(log: Any) -> None:
     assert ended.wait(PATIENCE)
     assert outcomes == [portway.ClientDisconnected]
     until(lambda: service.figures().threads == 0)  # type: ignore[union-attr]
-    assert log.errors == ["Cancelled after the grace: POST /a"]
 
 
 def test_one_application_may_be_served_twice() -> None:
