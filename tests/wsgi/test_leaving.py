@@ -142,6 +142,30 @@ def until_full() -> Call:
     raise AssertionError("no call has too much to send")
 
 
+def test_who_goes_ends_an_iterable_that_only_waits(wsgi: Any, reset: Any) -> None:
+    closed = threading.Event()
+
+    class Empty:
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"a"
+            while True:
+                yield b""
+
+        def close(self) -> None:
+            closed.set()
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return Empty()
+
+    with wsgi(app) as served:
+        raw = Raw(served.host, served.port)
+        raw.send(GET)
+        raw.until(b"\r\na\r\n")
+        reset(raw)
+        assert closed.wait(PATIENCE)
+
+
 def test_an_iterable_that_waits_is_left_when_it_goes_on(threaded: Any, reset: Any) -> None:
     go = threading.Event()
     closed = threading.Event()

@@ -402,13 +402,14 @@ def test_a_request_that_is_over_is_gone(wsgi: Any) -> None:
         return [b"a"] if environ["REQUEST_METHOD"] == "GET" else iter([b"a", b"b"])
 
     gc.collect()
+    before = leftovers()
     gc.disable()  # nothing is to wait for it
     try:
         with wsgi(app) as served, Raw(served.host, served.port) as raw:
             for _ in range(10):
                 raw.ask(GET)
                 raw.ask(b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc")
-            until(lambda: not leftovers())
+            until(lambda: all(any(each is old for old in before) for each in leftovers()))
     finally:
         gc.enable()
 

@@ -300,8 +300,8 @@ class Call:
                 self._context.run(self._perform)
         except BaseException as error:  # SystemExit, too: a request ends neither the thread nor the server
             self._error = error
+        self._threads.freed()  # before it is over: the loop may look at any time, and the client be back at once
         self.over = True
-        self._threads.freed()
         self._desk.tell(self)
 
     def _perform(self) -> None:
