@@ -61,9 +61,7 @@ def tool(tmp_path: Path) -> Tool:
     """Run a program in the test's folder, with no settings but ours: what it says, if it is content."""
     home = tmp_path / "home"
     home.mkdir()
-    (home / ".gitconfig").write_text(
-        "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"
-    )
+    (home / ".gitconfig").write_text(GITCONFIG)
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     environ = {**kept, "HOME": str(home), "HGUSER": "Ada <ada@example.org>", "GIT_TERMINAL_PROMPT": "0"}
 
