@@ -383,8 +383,8 @@ class Link(Requests):
             return False
         self._end_time()
         self._transport = None
-        take_over(shared, transport, preface.data)
         shared.counts.forget(self)
+        take_over(shared, transport, preface.data)
         return True
 
     def _refuse(self, fault: ProtocolFault) -> None:
