@@ -23,7 +23,16 @@ Site = Callable[..., Any]
 Tool = Callable[..., str]
 
 
-@pytest.fixture(params=["threads", "inline"])
+# Between server and application, wsgiref.validate. It takes `read()` amiss, which PEP 3333 allows.
+VALIDATED = """
+from wsgiref import validate
+
+validate.InputWrapper.read = lambda self, *args: self.input.read(*args)
+app = validate.validator(app)
+"""
+
+
+@pytest.fixture(params=["threads", "inline", "validated"])
 def way(request: pytest.FixtureRequest) -> str:
     """How the application is run."""
     return str(request.param)
@@ -36,8 +45,8 @@ def site(portway_command: Any, way: str) -> Iterator[Site]:
 
     def serve(name: str, *args: str) -> Any:
         source = (SITES / f"{name}.py").read_text("utf-8")
-        threads = "0" if way == "inline" else "8"
-        started.append(portway_command(source, "--port", "0", "--wsgi-threads", threads, *args).up())
+        options = ["--port", "0", "--interface", "wsgi", "--wsgi-threads", "0" if way == "inline" else "8", *args]
+        started.append(portway_command(source + VALIDATED * (way == "validated"), *options).up())
         return started[-1]
 
     yield serve
@@ -52,9 +61,7 @@ def tool(tmp_path: Path) -> Tool:
     """Run a program in the test's folder, with no settings but ours: what it says, if it is content."""
     home = tmp_path / "home"
     home.mkdir()
-    (home / ".gitconfig").write_text(
-        "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"
-    )
+    (home / ".gitconfig").write_text(GITCONFIG)
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     environ = {**kept, "HOME": str(home), "HGUSER": "Ada <ada@example.org>", "GIT_TERMINAL_PROMPT": "0"}
 

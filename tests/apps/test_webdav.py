@@ -24,19 +24,19 @@ def client(site: Any, ask: Callable[[str], httpx.Client]) -> httpx.Client:
 
 
 def test_a_client_of_webdav_keeps_files(site: Any, tmp_path: Path) -> None:
-    connection = httpx.Client(base_url=site("dav").url)
-    client = Client(str(connection.base_url), http_client=connection)
     (tmp_path / "local").write_bytes(DATA)
-    client.mkdir("größe")
-    client.upload_file(tmp_path / "local", "größe/daten.bin")
-    assert client.content_length("größe/daten.bin") == len(DATA)
-    client.copy("größe/daten.bin", "copy.bin")
-    client.move("copy.bin", "moved.bin")
-    assert sorted(client.ls("/", detail=False)) == ["größe", "moved.bin"]
-    client.download_file("moved.bin", tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == DATA
-    client.remove("größe")
-    assert client.ls("/", detail=False) == ["moved.bin"]
+    with httpx.Client(base_url=site("dav").url) as connection:
+        client = Client(str(connection.base_url), http_client=connection)
+        client.mkdir("größe")
+        client.upload_file(tmp_path / "local", "größe/daten.bin")
+        assert client.content_length("größe/daten.bin") == len(DATA)
+        client.copy("größe/daten.bin", "copy.bin")
+        client.move("copy.bin", "moved.bin")
+        assert sorted(client.ls("/", detail=False)) == ["größe", "moved.bin"]
+        client.download_file("moved.bin", tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == DATA
+        client.remove("größe")
+        assert client.ls("/", detail=False) == ["moved.bin"]
 
 
 def test_a_file_put_in_chunks_arrives_whole(client: httpx.Client) -> None:

@@ -34,3 +34,14 @@ def test_a_generator_may_only_write(threads: int) -> None:
 
     with serve(WSGI(app, threads=threads)) as served:
         assert httpx.get(served.url).content == b"all of it"
+
+
+@pytest.mark.parametrize("threads", [1, 0], ids=["threads", "inline"])
+def test_what_is_written_comes_before_the_piece_that_makes_the_content_whole(threads: int) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        write = start_response("200 OK", [("Content-Length", "2")])
+        write(b"1")
+        yield b"2"
+
+    with serve(WSGI(app, threads=threads)) as served:
+        assert httpx.get(served.url).content == b"12"

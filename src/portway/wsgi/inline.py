@@ -52,6 +52,9 @@ def begin(
                     except Exception as error:
                         return _send_and_raise(send, answer, error)
                 return answer
+        if written and first:  # together: with `first` the response may be whole already
+            first = b"".join((*written, first))
+            written.clear()
         driver = Driver(reply, result, written, receive, send)
         rest = driver.drive(first, pieces, takes_files(scope), environ)
         result = None  # from now on it is the driver's to close
