@@ -44,21 +44,6 @@ async def run(app: ASGIApp, scope: Scope, cycle: Cycle | WebSocket, running: set
             running.discard(cycle)
 
 
-def prompted(prompt: Prompt, scope: Scope, cycle: Cycle) -> Coroutine[Any, Any, None] | None:
-    """Let an application answer without a Task. What it could not do at once is the coroutine, for a Task to run."""
-    try:
-        rest = prompt(scope, cycle.receive, cycle.send)
-    except BaseException as error:
-        raised(cycle, error)
-    else:
-        if rest is not None:
-            return rest
-        if not cycle.whole:
-            returned(cycle)
-    cycle.ended = True
-    return None
-
-
 def going_on(rest: Coroutine[Any, Any, None]) -> ASGIApp:
     """As an application what `prompted` has left."""
     return lambda scope, receive, send: rest

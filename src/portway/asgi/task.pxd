@@ -6,7 +6,6 @@ from portway.asgi.websocket cimport WebSocket
 cdef bint EAGER
 cdef object _Task
 cdef object _run
-cdef object _prompted
 cdef object _going_on
 cdef object _unavailable
 

@@ -14,15 +14,29 @@ from typing import Any
 from portway.asgi import call
 from portway.asgi.http import Cycle
 from portway.asgi.websocket import WebSocket
-from portway.types import ASGIApp
+from portway.types import ASGIApp, Scope
 
 EAGER = sys.version_info >= (3, 12)
 
 _Task = asyncio.Task
 _run = call.run
-_prompted = call.prompted
 _going_on = call.going_on
 _unavailable = call.unavailable
+
+
+def _prompted(prompt: call.Prompt, scope: Scope, cycle: Cycle) -> Coroutine[Any, Any, None] | None:
+    """Let an application answer without a Task. What it could not do at once is the coroutine, for a Task to run."""
+    try:
+        rest = prompt(scope, cycle.receive, cycle.send)
+    except BaseException as error:
+        call.raised(cycle, error)
+    else:
+        if rest is not None:
+            return rest
+        if not cycle.whole:
+            call.returned(cycle)
+    cycle.ended = True
+    return None
 
 
 class Starter:

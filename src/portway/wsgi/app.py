@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import io
 import logging
-from collections.abc import Coroutine
 from typing import Any
 
 from portway.errors import ClientDisconnected, SettingsError
 from portway.types import Receive, Scope, Send, WSGIApp
-from portway.wsgi import inline, threads
+from portway.wsgi import threads
 from portway.wsgi.body import gather
 from portway.wsgi.desk import Desk
 from portway.wsgi.environ import base_of, environ_of
+from portway.wsgi.prompt import Prompt, begin
 from portway.wsgi.threaded import Call
 from portway.wsgi.threads import Figures, Threads
 
@@ -58,9 +58,7 @@ class WSGI:
         self._timeout = timeout
         self._base = base_of(self._threads is not None and self._threads.most > 1, multiprocess)
         self._desk: Desk | None = None
-        # For a server that can call it in place of the application, without a Task: for a request without a body, and
-        # with a `send` that acts when it is called. The coroutine that it may return does what is left.
-        self.prompt = self._prompt if self._threads is None else None
+        self.prompt = Prompt(app, self._base) if self._threads is None else None
 
     def __repr__(self) -> str:
         return f"<WSGI {self.app!r:.80}>"
@@ -76,17 +74,6 @@ class WSGI:
             await send({"type": "websocket.close", "code": 1000})  # before accept: 403, for WSGI has none
         else:
             raise RuntimeError(f"a WSGI application cannot serve a scope of type {kind!r}")
-
-    def _prompt(self, scope: Scope, receive: Receive, send: Any) -> Coroutine[Any, Any, None] | None:
-        """See `prompt`."""
-        environ = environ_of(scope, self._base)
-        environ["wsgi.input"] = io.BytesIO()
-        answer = inline.begin(self.app, environ, scope, receive, send)
-        if not isinstance(answer, tuple):
-            return answer
-        send(answer[0]).close()  # it is done: an awaitable that is not awaited
-        send(answer[1]).close()
-        return None
 
     def figures(self) -> Figures | None:
         """How its threads are; None if it has none."""
@@ -110,7 +97,7 @@ class WSGI:
         if pool is None:
             body = environ["wsgi.input"]  # the application may put something else in its place
             try:
-                answer = inline.begin(self.app, environ, scope, receive, send)
+                answer = begin(self.app, environ, scope, receive, send)
                 if isinstance(answer, tuple):
                     await send(answer[0])
                     await send(answer[1])

@@ -1,7 +1,8 @@
 """A WSGI application on the event loop itself: for one that never waits long, and costs a third of what threads do.
 
-The iterable is driven by the loop, which gives the others their turn between two pieces; what `write` brings, which
-cannot wait here, is held until the application, or its iterable, returns to the loop.
+`prompt` calls it, and gives what is whole at once; all else is driven from here, by the loop, which gives the others
+their turn between two pieces. What `write` brings, which cannot wait here, is held until the application, or its
+iterable, returns to the loop.
 """
 
 from __future__ import annotations
@@ -9,63 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from portway.types import Message, Receive, Scope, Send, WSGIApp
-from portway.wsgi.files import FileWrapper, region_of, takes_files
+from portway.types import Message, Receive, Send
+from portway.wsgi.files import FileWrapper, region_of
 from portway.wsgi.reply import ANY, Reply
 
 log = logging.getLogger("portway")
 
 
-def begin(
-    app: WSGIApp, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send
-) -> tuple[Message, Message] | Coroutine[Any, Any, None]:
-    """Call the application. A response that is whole with its first piece is given as the messages to send; else the
-    coroutine does what is left. Raises what the application raises.
-    """
-    written: list[bytes] = []
-    reply = Reply(environ["REQUEST_METHOD"], written.append)
-    result: Any = app(environ, reply.start_response)
-    first = b""
-    pieces: Iterator[Any] | None = None
-    try:
-        if not (written or type(result) is FileWrapper):
-            alone = type(result) is list and len(result) == 1
-            pieces = iter(result)
-            for each in pieces:
-                first = reply.piece(each)
-                break
-            else:
-                alone = True
-            if not written and (reply.whole or (alone and reply.left <= 0)):
-                _finish(reply, pieces)
-                if reply.surplus:
-                    warn_of_surplus(reply, environ)
-                answer = start_of(reply), {"type": "http.response.body", "body": first}
-                close = getattr(result, "close", None)
-                result = None
-                if close is not None:
-                    try:
-                        close()
-                    except Exception as error:
-                        return _send_and_raise(send, answer, error)
-                return answer
-        if written and first:  # together: with `first` the response may be whole already
-            first = b"".join((*written, first))
-            written.clear()
-        driver = Driver(reply, result, written, receive, send)
-        rest = driver.drive(first, pieces, takes_files(scope), environ)
-        result = None  # from now on it is the driver's to close
-        return rest
-    finally:
-        close = getattr(result, "close", None)
-        if close is not None:
-            close()
-
-
-async def _send_and_raise(send: Send, answer: tuple[Message, Message], error: Exception) -> None:
+async def send_and_raise(send: Send, answer: tuple[Message, Message], error: Exception) -> None:
     """An error of `close` takes nothing from a response that is whole."""
     for message in answer:
         await send(message)
@@ -74,15 +29,6 @@ async def _send_and_raise(send: Send, answer: tuple[Message, Message], error: Ex
 
 def start_of(reply: Reply) -> Message:
     return {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
-
-
-def _finish(reply: Reply, pieces: Iterator[Any]) -> None:
-    """Let the iterable come to its end, unless it gives too much."""
-    for each in pieces:
-        if reply.surplus:
-            break
-        reply.piece(each)
-    reply.end()
 
 
 def warn_of_surplus(reply: Reply, environ: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ cdef class Reply:
     cdef readonly Py_ssize_t surplus
 
     @cython.locals(code=int, length=Py_ssize_t, headers=list, name=bytes, known=tuple)
-    cpdef object start_response(self, object status, object response_headers, object exc_info=*)
+    cdef object _take_head(self, object status, object response_headers)
     cpdef object write(self, object data)
     @cython.locals(size=Py_ssize_t)
     cpdef bytes piece(self, object data)

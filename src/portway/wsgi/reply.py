@@ -64,6 +64,10 @@ class Reply:
                 raise exc_info[1].with_traceback(exc_info[2])
         elif self.status:
             raise WSGIError("start_response was called a second time, without exc_info")
+        self._take_head(status, response_headers)
+        return self.write
+
+    def _take_head(self, status: str, response_headers: Any) -> None:
         code = code_of(status)
         length = ANY
         headers: list[tuple[bytes, bytes]] = []
@@ -84,7 +88,6 @@ class Reply:
         self.bodiless = self.method == "HEAD" or code == 204 or code == 304
         self.left = self._declared = ANY if self.bodiless else length
         self.whole = self.left == 0
-        return self.write
 
     def write(self, data: bytes) -> None:
         """PEP 3333's imperative way to send; returns when there is room for more."""
