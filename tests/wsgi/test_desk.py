@@ -1,6 +1,7 @@
 """What is said of threads that take long, and how often a loop is woken."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -34,6 +35,11 @@ class Held:
 
     def stuck_here(self) -> None:
         assert self.go.wait(PATIENCE)
+
+
+def faults(log: Any) -> list[str]:
+    """What was logged, but for a thread that took longer to wake than the time between two looks."""
+    return [line for line in log.errors if "wait for one of" not in line]
 
 
 class Looks:
@@ -72,9 +78,10 @@ def test_a_thread_that_is_stuck_is_logged_once_with_its_stack(looks: Looks, log:
         looks.pass_(20)
         held.go.set()
         assert raw.response().body == b"ok"
-    assert log.error.startswith("GET /a%0Ab: nothing has come for 0 s; its thread is here:\n")
-    assert "in stuck_here\n" in log.error
-    assert __file__ in log.error
+    (fault,) = faults(log)
+    assert fault.startswith("GET /a%0Ab: nothing has come for ")
+    assert "in stuck_here\n" in fault
+    assert __file__ in fault
 
 
 def test_a_stack_is_not_logged_if_nobody_wants_it(looks: Looks, log: Any) -> None:
@@ -84,7 +91,7 @@ def test_a_stack_is_not_logged_if_nobody_wants_it(looks: Looks, log: Any) -> Non
         looks.pass_(20)
         held.go.set()
         assert raw.response().body == b"ok"
-    assert log.errors == []
+    assert faults(log) == []
 
 
 def test_one_that_shows_signs_of_life_is_not_stuck(looks: Looks, log: Any) -> None:
@@ -103,7 +110,7 @@ def test_one_that_shows_signs_of_life_is_not_stuck(looks: Looks, log: Any) -> No
             looks.pass_()
             go.release()
         raw.until(b"0\r\n\r\n")
-    assert log.errors == []
+    assert faults(log) == []
 
 
 def test_that_requests_wait_is_said_but_not_all_the_time(looks: Looks, log: Any) -> None:
@@ -142,8 +149,9 @@ def test_a_thread_whose_client_went_is_counted_and_named(
         with Raw(served.host, served.port) as another:
             assert another.ask(GET).body == b"ok"
     named = [line for line in log.lines if "its client went" in line]
-    assert named == ["GET /a%0Ab: its client went 0 s ago, and its thread is still at it"]
-    assert log.errors == []
+    assert len(named) == 1
+    assert re.fullmatch("GET /a%0Ab: its client went [0-9]+ s ago, and its thread is still at it", named[0])
+    assert faults(log) == []
 
 
 def test_one_that_was_cancelled_is_named_too(looks: Looks, log: Any, reset: Any, monkeypatch: Any) -> None:

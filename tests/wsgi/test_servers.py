@@ -252,7 +252,7 @@ def test_a_body_that_is_cut_is_an_error_under_each_server(server: Any, reset: An
 
 
 @pytest.mark.parametrize("at", [1, 2, 5])
-def test_a_send_that_raises_sets_the_thread_free_and_closes(mode: str, at: int, log: Any) -> None:
+def test_a_send_that_raises_sets_the_thread_free_and_closes(mode: str, at: int, log: Any, unlooked: None) -> None:
     kinds = Kinds()
     service = portway.WSGI(kinds, threads=1 if mode == "threads" else 0)
 

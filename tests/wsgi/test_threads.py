@@ -461,7 +461,7 @@ def test_one_too_many_is_told_to_come_again(log: Any) -> None:
     assert line.startswith("requests are refused: 1 wait for one of 1 WSGI threads; give more with --wsgi-threads")
 
 
-def test_who_goes_while_its_request_waits_is_never_run(reset: Any) -> None:
+def test_who_goes_while_its_request_waits_is_never_run(reset: Any, unlooked: None) -> None:
     held = Held()
     service = portway.WSGI(held, threads=1)
     with serve(service) as served, asked(served, b"/1") as first:
@@ -476,7 +476,7 @@ def test_who_goes_while_its_request_waits_is_never_run(reset: Any) -> None:
     assert held.paths == ["/1", "/3"]
 
 
-def test_a_stream_that_is_reset_while_it_waits_is_never_run(dial: Any) -> None:
+def test_a_stream_that_is_reset_while_it_waits_is_never_run(dial: Any, unlooked: None) -> None:
     held = Held()
     service = portway.WSGI(held, threads=1)
     with serve(service) as served, dial(served) as client:

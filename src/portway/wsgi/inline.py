@@ -142,8 +142,12 @@ class Driver:
         return True
 
     async def _listen(self) -> None:
+        """The body was received, or there is none: at most its end comes, and then that the client has gone."""
         try:
-            while (await self._receive())["type"] == "http.request":
-                pass
-        finally:
+            for _ in range(2):
+                if (await self._receive())["type"] != "http.request":
+                    self._gone = True
+                    break
+        except Exception:  # what stands between here and the client has broken
             self._gone = True
+            raise
