@@ -192,6 +192,18 @@ def test_an_error_before_the_first_piece_is_a_clean_500(ask: Any, log: Any) -> N
     assert re.findall(r'File "([^"]+)"', log.error)[-1] == __file__
 
 
+def test_an_error_is_logged_with_its_cause(ask: Any, log: Any) -> None:
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        try:
+            raise KeyError("the cause")
+        except KeyError as cause:
+            raise Oops("oh") from cause
+
+    assert ask(app).status == 500
+    assert "the cause" in log.error
+    assert "direct cause" in log.error
+
+
 @pytest.mark.parametrize("error", [Oops("oh"), SystemExit(3), KeyboardInterrupt(), StopIteration(), GeneratorExit()])
 def test_whatever_an_application_raises_is_a_500_and_no_end_of_the_server(
     wsgi: Any, log: Any, error: BaseException
@@ -559,6 +571,19 @@ def test_an_error_in_close_hurts_no_response_that_is_whole(
         seen = fetch(served)
     assert (seen.status, seen.body, seen.cut) == (200 if pieces else 304, b"".join(pieces), False)
     assert result.closed == 1
+    assert "raised Oops" in log.error
+
+
+def test_an_error_after_all_that_was_declared_hurts_no_response(wsgi: Any, fetch: Fetch, log: Any) -> None:
+    def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("content-length", "2")])
+        yield b"o"
+        yield b"k"
+        raise Oops("oh")
+
+    with wsgi(app) as served:
+        seen = fetch(served)
+    assert (seen.status, seen.body, seen.cut) == (200, b"ok", False)
     assert "raised Oops" in log.error
 
 

@@ -138,7 +138,9 @@ class Call:
             error = self._fault
         if error is not None:
             self._error = self._fault = None
-            raise error if isinstance(error, Exception) else RuntimeError(f"it raised {error!r}") from error
+            if isinstance(error, Exception):
+                raise error  # not `from` anything, for it may have a cause of its own
+            raise RuntimeError(f"it raised {error!r}") from error
 
     def close(self) -> None:
         """Nothing more is asked of the server; if the thread is still at it, the rest is done when it is through."""
@@ -298,8 +300,8 @@ class Call:
                 self._context.run(self._perform)
         except BaseException as error:  # SystemExit, too: a request ends neither the thread nor the server
             self._error = error
+        self._threads.freed()  # before it is over: the loop may look at any time, and the client be back at once
         self.over = True
-        self._threads.freed()
         self._desk.tell(self)
 
     def _perform(self) -> None:
