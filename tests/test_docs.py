@@ -72,7 +72,8 @@ def parse(words: list[str]) -> None:
     if words in (["--version"], ["serve", "--help"]):
         return
     name = words.pop(0) if words and words[0] in root.commands else "serve"
-    with root.commands[name].make_context(f"portway {name}", words) as context:
+    # click remembers the options of a command's help from its first call on.
+    with root.commands[name].make_context(f"portway {name}", words, **root.context_settings) as context:
         if isinstance(context.command, options.SettingsCommand):
             options.loaded(context)
 

@@ -130,7 +130,11 @@ def commands() -> str:
 
 
 def printed(command: click.Command, path: str) -> str:
-    with click.Context(command, info_name=path, max_content_width=110, terminal_width=110) as context:
+    # click remembers the options of a command's help from its first context on.
+    names = root.context_settings["help_option_names"]
+    with click.Context(
+        command, info_name=path, help_option_names=names, max_content_width=110, terminal_width=110
+    ) as context:
         text = command.get_help(context)
     return f"```text\n{text.rstrip()}\n```"
 
