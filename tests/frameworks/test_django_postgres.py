@@ -27,6 +27,18 @@ def test_concurrency_8_holds_8_connections_under_asgi(loop: str, project: Projec
     assert postgres.empties()
 
 
+@LOOPS
+def test_concurrency_8_holds_8_connections_under_wsgi(loop: str, project: Project, load: Load, postgres: Any) -> None:
+    served = project("wsgi", "--loop", loop)
+    answers = load(served.port, "/backend", requests=REQUESTS, concurrency=CONCURRENCY)
+    assert len(answers) == REQUESTS
+    assert 1 < len({answer["pid"] for answer in answers}) <= CONCURRENCY
+    assert len({answer["thread"] for answer in answers}) <= CONCURRENCY
+    assert max(answer["open"] for answer in answers) <= CONCURRENCY
+    assert served.ends(signal.SIGTERM) == 0
+    assert postgres.empties()
+
+
 def test_without_it_each_request_has_a_connection_of_its_own(project: Project, load: Load) -> None:
     served = project("asgi", "--thread-sensitive", "off")
     answers = load(served.port, "/backend", requests=200, concurrency=CONCURRENCY)

@@ -120,4 +120,4 @@ def _whole(reply: Reply, data: bytes, environ: dict[str, Any]) -> tuple[Message,
     reply.end()
     if reply.surplus:
         warn_of_surplus(reply, environ)
-    return start_of(reply), {"type": "http.response.body", "body": data}
+    return start_of(reply), {"type": "http.response.body", "body": data, "more_body": False}
