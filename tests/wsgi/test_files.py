@@ -45,12 +45,36 @@ class Sends:
         await self.app(scope, receive, sends)
 
 
-@pytest.fixture(params=["read", "handed over"])
+def reads(app: Any) -> Any:
+    """Takes the extension for files away from the application's server."""
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["extensions"] = {}
+        await app(scope, receive, send)
+
+    return outer
+
+
+@pytest.fixture(params=["read", "handed over", "sent by us"])
 def wsgi(mode: str, request: pytest.FixtureRequest) -> Callable[..., serve]:
-    """Servers that read files, and servers that are handed them."""
+    """Servers that read files, and servers that are handed them: one that tells what it gets, and our own."""
     threads = 2 if mode == "threads" else 0
-    outer = Sends if request.param == "handed over" else (lambda app: app)
+    outer = {"read": reads, "handed over": Sends, "sent by us": lambda app: app}[request.param]
     return lambda app, **settings: serve(outer(WSGI(app, threads=threads)), **settings)
+
+
+def test_our_server_sends_the_file_and_nobody_reads_it(mode: str, path: Path, fetch: Fetch) -> None:
+    with path.open("rb") as file, contextlib.closing(os.fdopen(os.dup(file.fileno()), "rb")) as same:
+
+        def app(environ: Environ, start_response: Any) -> Any:
+            start_response("200 OK", [("content-type", "text/plain")])
+            return environ["wsgi.file_wrapper"](file)
+
+        with serve(WSGI(app, threads=2 if mode == "threads" else 0)) as served:
+            seen = fetch(served)
+        assert seen.body == DATA
+        assert os.lseek(same.fileno(), 0, os.SEEK_CUR) == 0  # a reader would have moved it
 
 
 @pytest.fixture
