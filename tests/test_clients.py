@@ -163,11 +163,14 @@ def test_httpx_and_aiohttp_share_a_port(served: Served, authority: Any, tls: boo
         async with (
             httpx.AsyncClient(http2=True, verify=context, base_url=url) as client,
             aiohttp.ClientSession(url, connector=connector) as session,
-            asyncio.TaskGroup() as group,
         ):
-            for number in range(0, 50_000, 1000):
-                group.create_task(two(client, number))
-                group.create_task(one(session, number))
+            # httpcore that waits for a window reads on even when another request's read has brought it, and then for
+            # nothing, until its timeout: so it learns of the windows first, and less is sent than they hold.
+            await two(client, 1)
+            async with asyncio.TaskGroup() as group:
+                for number in range(0, 40_000, 1000):
+                    group.create_task(two(client, number))
+                    group.create_task(one(session, number))
         await asyncio.sleep(0)  # aiohttp closes its connections in the loop's next turn
 
     asyncio.run(main())
