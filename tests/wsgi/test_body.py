@@ -590,6 +590,41 @@ def test_the_input_is_closed_afterwards_even_if_another_has_its_place(wsgi: Any)
     assert [each.closed for each in kept] == [True, True]
 
 
+def test_a_thread_that_still_reads_does_not_hold_up_the_server(threaded: Any) -> None:  # as one that feeds a CGI program
+    readers: list[threading.Thread] = []
+    errors: list[BaseException] = []
+
+    def feed(source: Any) -> None:
+        try:
+            source.read()
+        except (ConnectionResetError, ValueError) as error:
+            errors.append(error)
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        source = environ["wsgi.input"]
+        if environ["REQUEST_METHOD"] == "POST":
+            readers.append(threading.Thread(target=feed, args=(source,), daemon=True))
+            readers[0].start()
+            until(lambda: source.raw._inbox._came._cond._waiters)
+        start_response("200 OK", [("content-length", "2")])
+        return [b"ok"]
+
+    with threaded(app) as served, Raw(served.host, served.port, PATIENCE) as raw:
+        assert raw.ask(POST + b"content-length: 1000000\r\n\r\nabc").body == b"ok"
+        with Raw(served.host, served.port, PATIENCE) as other:
+            assert other.ask(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").body == b"ok"
+        readers[0].join(PATIENCE)
+    assert len(errors) == 1
+
+
+def until(holds: Callable[[], object]) -> None:
+    for _ in range(int(PATIENCE * 1000)):
+        if holds():
+            return
+        threading.Event().wait(0.001)
+    raise TimeoutError
+
+
 def test_a_limit_on_bodies_holds(wsgi: Any, log: Any) -> None:
     with wsgi(echo(READERS["read()"]), limit_request_body=10) as served, Raw(served.host, served.port) as raw:
         raw.send(POST + b"transfer-encoding: chunked\r\n\r\n")

@@ -149,6 +149,8 @@ class Call:
             self._listener.cancel()
         self._drop_pieces()
         if self.over or not self.submitted:
+            if self._input is not None:
+                self._input.leave()  # a thread of the application's own may wait in it, and has the file's lock then
             if self._file is not None:
                 self._file.close()
             self._input = None  # that no circle is left for the garbage collector
