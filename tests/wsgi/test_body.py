@@ -590,6 +590,20 @@ def test_the_input_is_closed_afterwards_even_if_another_has_its_place(wsgi: Any)
     assert [each.closed for each in kept] == [True, True]
 
 
+def test_an_input_that_the_application_still_looks_into_hurts_nobody(wsgi: Any, log: Any) -> None:
+    kept: list[memoryview] = []
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        kept.append(environ["wsgi.input"].getbuffer())
+        start_response("200 OK", [("content-length", "2")])
+        return [b"ok"]
+
+    with wsgi(app) as served, Raw(served.host, served.port) as raw:
+        assert raw.ask(POST + b"content-length: 3\r\n\r\nabc").body == b"ok"
+        assert raw.ask(POST + b"content-length: 3\r\n\r\nabc").body == b"ok"
+    assert log.errors == []
+
+
 def test_a_thread_that_still_reads_does_not_hold_up_the_server(threaded: Any) -> None:  # as one that feeds a CGI program
     readers: list[threading.Thread] = []
     errors: list[BaseException] = []

@@ -11,7 +11,7 @@ from typing import Any
 from portway.errors import ClientDisconnected, SettingsError
 from portway.types import Receive, Scope, Send, WSGIApp
 from portway.wsgi import threads
-from portway.wsgi.body import gather
+from portway.wsgi.body import gather, shut
 from portway.wsgi.desk import Desk
 from portway.wsgi.environ import base_of, environ_of
 from portway.wsgi.prompt import Prompt, begin
@@ -104,7 +104,7 @@ class WSGI:
                 else:
                     await answer
             finally:
-                body.close()
+                shut(body)
         else:
             await self._run(environ, scope, receive, send)
 
