@@ -604,7 +604,7 @@ def test_an_input_that_the_application_still_looks_into_hurts_nobody(wsgi: Any, 
     assert log.errors == []
 
 
-def test_a_thread_that_still_reads_does_not_hold_up_the_server(threaded: Any) -> None:  # as one that feeds a CGI program
+def test_a_thread_that_still_reads_does_not_hold_up_the_server(threaded: Any) -> None:  # it may feed a CGI program
     readers: list[threading.Thread] = []
     errors: list[BaseException] = []
 
