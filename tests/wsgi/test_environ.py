@@ -361,3 +361,9 @@ def test_long_names_that_clients_invent_are_not_kept() -> None:
     finally:
         tracemalloc.stop()
     assert kept < 1_000_000
+
+
+def test_a_server_need_not_say_the_scheme() -> None:
+    scope = scope_of()
+    del scope["scheme"]
+    assert environ_of(scope, base_of(True, False))["wsgi.url_scheme"] == "http"

@@ -59,7 +59,7 @@ def environ_of(asked: Scope, base: dict[str, Any]) -> dict[str, Any]:
     if query:
         target = f"{target}?{query}"
     version = scope["http_version"]
-    scheme = scope["scheme"]
+    scheme = scope.get("scheme", "http")  # which an ASGI server may leave out
     environ = base.copy()
     environ["REQUEST_METHOD"] = scope["method"]
     environ["SCRIPT_NAME"] = script
