@@ -383,6 +383,7 @@ def test_when_the_disk_is_full_the_client_is_told(wsgi: Any, monkeypatch: pytest
             raw.send(chunked(body))
         assert raw.response().status == 507
     assert log.error.startswith("POST /a: its body could not be kept on disk: ")
+    assert log.error.endswith("; make room where temporary files are, or set TMPDIR to another place")
 
 
 # --- a client that goes ---

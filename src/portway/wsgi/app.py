@@ -22,6 +22,8 @@ log = logging.getLogger("portway")
 
 TIMEOUT = 60.0
 
+WHERE = "make room where temporary files are, or set TMPDIR to another place"
+
 # What a request has that tells by its head alone that no body comes.
 UNFRAMED = ("1.1", "1.0")
 
@@ -140,7 +142,7 @@ class WSGI:
             return False
         except OSError as fault:
             method, target = environ["REQUEST_METHOD"], ascii(environ["REQUEST_URI"])[1:-1]
-            log.error("%s %s: its body could not be kept on disk: %s", method, target, fault)
+            log.error("%s %s: its body could not be kept on disk: %s; %s", method, target, fault, WHERE)
             await _refuse(send, 507, b"There is no room to keep the request.\n", (b"connection", b"close"))
             return False
         environ["wsgi.input"] = body
