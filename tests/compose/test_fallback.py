@@ -198,6 +198,23 @@ def test_main_that_raises_after_its_404_is_logged_and_the_fallback_answers(
     ]
 
 
+def test_an_answer_without_an_end_that_goes_nowhere_is_ended(tell: Tell, client: Client, said: Said) -> None:
+    turns: list[int] = []
+
+    async def main(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        await send({"type": "http.response.start", "status": 404})
+        for number in range(1000):
+            asyncio.get_running_loop().call_soon(turns.append, number)
+            await send({"type": "http.response.body", "body": bytes(64 * 1024), "more_body": True})
+
+    with client(portway.Fallback(main, tell("legacy"))) as http:
+        assert http.get("/").json()["name"] == "legacy"
+    assert 200 < len(turns) < 300
+    assert any("raised after its answer; the fallback is asked" in line for line in said())
+
+
 def test_main_that_raises_before_is_a_500(tell: Tell, client: Client, said: Said, answers: Any) -> None:
     async def break_down(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("at once")

@@ -383,6 +383,7 @@ def test_when_the_disk_is_full_the_client_is_told(wsgi: Any, monkeypatch: pytest
             raw.send(chunked(body))
         assert raw.response().status == 507
     assert log.error.startswith("POST /a: its body could not be kept on disk: ")
+    assert log.error.endswith("; make room where temporary files are, or set TMPDIR to another place")
 
 
 # --- a client that goes ---
@@ -588,6 +589,55 @@ def test_the_input_is_closed_afterwards_even_if_another_has_its_place(wsgi: Any)
             asked = POST.replace(b"/a", path) + b"transfer-encoding: chunked\r\n\r\n"
             assert raw.ask(asked + chunked(bytes(2 * MEMORY_MOST))).body == b"ok"
     assert [each.closed for each in kept] == [True, True]
+
+
+def test_an_input_that_the_application_still_looks_into_hurts_nobody(wsgi: Any, log: Any) -> None:
+    kept: list[memoryview] = []
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        kept.append(environ["wsgi.input"].getbuffer())
+        start_response("200 OK", [("content-length", "2")])
+        return [b"ok"]
+
+    with wsgi(app) as served, Raw(served.host, served.port) as raw:
+        assert raw.ask(POST + b"content-length: 3\r\n\r\nabc").body == b"ok"
+        assert raw.ask(POST + b"content-length: 3\r\n\r\nabc").body == b"ok"
+    assert log.errors == []
+
+
+def test_a_thread_that_still_reads_does_not_hold_up_the_server(threaded: Any) -> None:  # it may feed a CGI program
+    readers: list[threading.Thread] = []
+    errors: list[BaseException] = []
+
+    def feed(source: Any) -> None:
+        try:
+            source.read()
+        except (ConnectionResetError, ValueError) as error:
+            errors.append(error)
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        source = environ["wsgi.input"]
+        if environ["REQUEST_METHOD"] == "POST":
+            readers.append(threading.Thread(target=feed, args=(source,), daemon=True))
+            readers[0].start()
+            until(lambda: source.raw._inbox._came._cond._waiters)
+        start_response("200 OK", [("content-length", "2")])
+        return [b"ok"]
+
+    with threaded(app) as served, Raw(served.host, served.port, PATIENCE) as raw:
+        assert raw.ask(POST + b"content-length: 1000000\r\n\r\nabc").body == b"ok"
+        with Raw(served.host, served.port, PATIENCE) as other:
+            assert other.ask(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").body == b"ok"
+        readers[0].join(PATIENCE)
+    assert len(errors) == 1
+
+
+def until(holds: Callable[[], object]) -> None:
+    for _ in range(int(PATIENCE * 1000)):
+        if holds():
+            return
+        threading.Event().wait(0.001)
+    raise TimeoutError
 
 
 def test_a_limit_on_bodies_holds(wsgi: Any, log: Any) -> None:

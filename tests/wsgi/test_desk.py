@@ -4,6 +4,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -173,6 +174,32 @@ def test_one_that_was_cancelled_is_named_too(looks: Looks, log: Any, reset: Any,
             looks.pass_(1)
     assert [line for line in log.lines if "its client went" in line]
     assert not looks.desk._calls
+
+
+def test_who_is_looked_at_is_not_heard_in_the_context_of_another(looks: Looks) -> None:
+    held = Held()
+    service = portway.WSGI(held, threads=4)
+    path: ContextVar[str] = ContextVar("path", default="")
+    heard: list[tuple[str, str]] = []
+
+    async def around(scope: Any, receive: Any, send: Any) -> None:
+        async def listening() -> Any:
+            heard.append((scope["path"], path.get()))
+            return await receive()
+
+        if scope["type"] == "http":
+            path.set(scope["path"])
+        await service(scope, listening if scope["type"] == "http" else receive, send)
+
+    with serve(around) as served, Raw(served.host, served.port) as first, Raw(served.host, served.port) as second:
+        for raw, request in ((first, GET), (second, GET.replace(b"/a%0Ab", b"/c"))):
+            raw.send(request)
+            assert held.began.acquire(timeout=PATIENCE)
+            looks.pass_()
+        held.go.set()
+        assert first.response().body == second.response().body == b"ok"
+    assert {asked for asked, _ in heard} == {"/a\nb", "/c"}
+    assert all(seen in ("", asked) for asked, seen in heard)
 
 
 def test_nobody_is_looked_at_when_nothing_is_under_way(looks: Looks) -> None:

@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -349,3 +350,20 @@ def test_the_state_of_the_lifespan_is_in_the_scope(mirror: Mirror) -> None:
     with serve(mirror, interface="wsgi") as served, Raw(served.host, served.port) as raw:
         raw.ask(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
     assert mirror.environ["asgi.scope"]["state"] == {}
+
+
+def test_long_names_that_clients_invent_are_not_kept() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(600):
+            environ(headers=[(b"x-%d-" % number + b"a" * 30_000, b"1")])
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
+
+
+def test_a_server_need_not_say_the_scheme() -> None:
+    scope = scope_of()
+    del scope["scheme"]
+    assert environ_of(scope, base_of(True, False))["wsgi.url_scheme"] == "http"

@@ -272,6 +272,12 @@ def test_a_pipe_is_read_to_its_end(wsgi: Any, fetch: Fetch, headers: Any) -> Non
     assert (seen.body, seen.cut) == (DATA[: int(headers[0][1]) if headers else 5000], False)
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/version"), reason="there is no /proc")
+def test_what_is_said_to_be_empty_is_read(wsgi: Any, fetch: Fetch) -> None:
+    seen = given(wsgi, fetch, Kept(at(Path("/proc/version"), 0)))
+    assert seen.body == Path("/proc/version").read_bytes()
+
+
 def test_something_that_only_reads_is_enough(wsgi: Any, fetch: Fetch) -> None:  # PEP 3333
     class Bare:
         def __init__(self) -> None:
@@ -369,3 +375,12 @@ def test_what_reads_otherwise_cannot(path: Path, open_: Any) -> None:
     file = open_(path)
     assert region_of(FileWrapper(file), None) is None
     file.close()
+
+
+def test_without_a_descriptor_left_it_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(number: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "dup", none_left)
+    with open(path, "rb") as file:
+        assert region_of(FileWrapper(file), None) is None

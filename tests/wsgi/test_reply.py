@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -665,3 +666,14 @@ def test_a_value_that_passes_has_no_break_in_it(value: str) -> None:
     else:
         assert reply.headers == [(b"x", value.strip(" \t").encode("latin-1"))]
         assert reply.left == ANY
+
+
+def test_long_names_are_not_kept() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(600):
+            Reply("GET", print).start_response("200 OK", [(f"x-{number}-" + "a" * 30_000, "1")])
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000

@@ -21,13 +21,16 @@ from typing import Any
 from portway.compose.adopt import adopt, spoken
 from portway.compose.lifespans import SHUTDOWN, STARTUP, Course, Ensemble, Failure, Member, Mode, Row, rows_of
 from portway.compose.replay import DISCONNECT, REQUEST, Recording, Replay, Source, declared_length
-from portway.errors import SettingsError
+from portway.errors import ClientDisconnected, SettingsError
 from portway.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("portway")
 
 NOT_FOUND = HTTPStatus.NOT_FOUND.value
 BUFFER = 64 * 1024 * 1024
+
+# Of an answer that goes nowhere: no page that says 404 is so long.
+THROWN_MOST = 16 * 1024 * 1024
 
 START = "http.response.start"
 BODIES = ("http.response.body", "http.response.zerocopysend", "http.response.pathsend")
@@ -115,7 +118,7 @@ class Attempt:
     `declined` says that it answered with one of the statuses, `gone` that the client went.
     """
 
-    __slots__ = ("_on", "_over", "_recording", "_scope", "_send", "_source", "_started", "declined", "gone")
+    __slots__ = ("_on", "_over", "_recording", "_scope", "_send", "_source", "_started", "_thrown", "declined", "gone")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, on: frozenset[int], buffer: int) -> None:
         self.declined = False
@@ -124,6 +127,7 @@ class Attempt:
         self._send = send
         self._on = on
         self._started = False  # the answer is its own
+        self._thrown = 0
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # its answer is complete
         self._source = Source(receive)
         self._recording = Recording(buffer)
@@ -154,8 +158,7 @@ class Attempt:
     async def send(self, message: Message) -> None:
         """As the server's; what belongs to an answer that was declined goes nowhere."""
         if self.declined:
-            if message.get("type") in BODIES and not message.get("more_body", False) and not self._over.done():
-                self._over.set_result(None)
+            await self._throw_away(message)
             return
         if message.get("type") == START and not self._started:
             if message.get("status") in self._on and await self._replayable():
@@ -178,6 +181,19 @@ class Attempt:
         """Leave no file and no task."""
         self._recording.close()
         await self._source.close()
+
+    async def _throw_away(self, message: Message) -> None:
+        """Others have their turn between two pieces; an answer without an end ends as if its client had gone."""
+        if message.get("type") not in BODIES:
+            return
+        if not message.get("more_body", False):
+            if not self._over.done():
+                self._over.set_result(None)
+            return
+        self._thrown += len(message.get("body", b""))
+        if self._thrown > THROWN_MOST:
+            raise ClientDisconnected("the answer goes nowhere: the fallback is to be asked")
+        await asyncio.sleep(0)
 
     async def _replayable(self) -> bool:
         await self._recording.settle()

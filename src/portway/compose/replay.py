@@ -23,6 +23,8 @@ T = TypeVar("T")
 IN_MEMORY = 1024 * 1024
 READ_AT_ONCE = 256 * 1024
 
+WHERE = "make room where temporary files are, or set TMPDIR to another place"
+
 NAME = "portway-receive"
 EAGERLY: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
@@ -86,7 +88,7 @@ class Recording:
             self._job = None
             failed = job.exception()
             if failed is not None and self.fault is None:
-                self.give_up(f"its body could not be kept: {failed}")
+                self.give_up(f"its body could not be kept: {failed}; {WHERE}")
 
     async def piece(self) -> bytes | None:
         """The next piece of what was received; None after the last. Asked when all is settled."""

@@ -11,7 +11,7 @@ from typing import Any
 from portway.errors import ClientDisconnected, SettingsError
 from portway.types import Receive, Scope, Send, WSGIApp
 from portway.wsgi import threads
-from portway.wsgi.body import gather
+from portway.wsgi.body import gather, shut
 from portway.wsgi.desk import Desk
 from portway.wsgi.environ import base_of, environ_of
 from portway.wsgi.prompt import Prompt, begin
@@ -21,6 +21,8 @@ from portway.wsgi.threads import Figures, Threads
 log = logging.getLogger("portway")
 
 TIMEOUT = 60.0
+
+WHERE = "make room where temporary files are, or set TMPDIR to another place"
 
 # What a request has that tells by its head alone that no body comes.
 UNFRAMED = ("1.1", "1.0")
@@ -104,7 +106,7 @@ class WSGI:
                 else:
                     await answer
             finally:
-                body.close()
+                shut(body)
         else:
             await self._run(environ, scope, receive, send)
 
@@ -140,7 +142,7 @@ class WSGI:
             return False
         except OSError as fault:
             method, target = environ["REQUEST_METHOD"], ascii(environ["REQUEST_URI"])[1:-1]
-            log.error("%s %s: its body could not be kept on disk: %s", method, target, fault)
+            log.error("%s %s: its body could not be kept on disk: %s; %s", method, target, fault, WHERE)
             await _refuse(send, 507, b"There is no room to keep the request.\n", (b"connection", b"close"))
             return False
         environ["wsgi.input"] = body

@@ -7,6 +7,7 @@ them. One of unknown length is gathered first, for applications look at CONTENT_
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import tempfile
 import threading
@@ -115,6 +116,12 @@ class Raw(io.RawIOBase):
 
 def streamed(inbox: Inbox) -> io.BufferedReader:
     return io.BufferedReader(Raw(inbox), BUFFER)
+
+
+def shut(file: IO[bytes]) -> None:
+    """Close it; that the application still has a hand on it, or the disk a fault, is no matter any more."""
+    with contextlib.suppress(BufferError, OSError):
+        file.close()
 
 
 async def gather(receive: Receive, first: bytes = b"", more: bool = True) -> tuple[IO[bytes], int]:

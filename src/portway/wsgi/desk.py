@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from time import monotonic
 from typing import Protocol
 
@@ -57,6 +58,7 @@ class Desk:
         self._words: deque[Watched] = deque()
         self._told = False
         self._calls: set[Watched] = set()
+        self._context = Context()  # looks are no request's: else they would be that of the first, for all of them
         self._looking = False
         self._said = -SAY_AGAIN
 
@@ -85,7 +87,7 @@ class Desk:
         self._calls.add(call)
         if not self._looking:
             self._looking = True
-            self.loop.call_later(LOOK, self._look)
+            self.loop.call_later(LOOK, self._look, context=self._context)
 
     def leave(self, call: Watched) -> None:
         self._calls.discard(call)
@@ -112,7 +114,7 @@ class Desk:
             if not call.over:
                 self._look_at(call, now)
         if self._looking:
-            self.loop.call_later(LOOK, self._look)
+            self.loop.call_later(LOOK, self._look, context=self._context)
 
     def _look_at(self, call: Watched, now: float) -> None:
         if now - call.submitted >= LOOK:

@@ -15,6 +15,7 @@ VERSIONS = {"1.1": "HTTP/1.1", "1.0": "HTTP/1.0", "2": "HTTP/2", "3": "HTTP/3"}
 
 # What clients send is a small set of names; that somebody invents more of them must not cost memory.
 KNOWN_MOST = 512
+NAME_MOST = 64
 
 # By a header's name its variable. None: it is dropped, for a CGI-like application must not see it.
 # `Proxy` would become HTTP_PROXY, which libraries take for a setting (httpoxy, CVE-2016-5385).
@@ -58,7 +59,7 @@ def environ_of(asked: Scope, base: dict[str, Any]) -> dict[str, Any]:
     if query:
         target = f"{target}?{query}"
     version = scope["http_version"]
-    scheme = scope["scheme"]
+    scheme = scope.get("scheme", "http")  # which an ASGI server may leave out
     environ = base.copy()
     environ["REQUEST_METHOD"] = scope["method"]
     environ["SCRIPT_NAME"] = script
@@ -107,7 +108,7 @@ def variable_of(name: bytes) -> str | None:
     if name in _known or b"_" in name:  # `x_a` would pass for `x-a`
         return None
     variable = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
-    if len(_known) < KNOWN_MOST:
+    if len(_known) < KNOWN_MOST and len(name) <= NAME_MOST:
         _known[name] = variable
     return variable
 

@@ -75,10 +75,13 @@ def region_of(wrapper: FileWrapper, most: int | None) -> Region | None:
         about = os.fstat(number)
     except (OSError, ValueError):  # it is closed, or has no place to be at
         return None
-    if not stat.S_ISREG(about.st_mode):
+    if not stat.S_ISREG(about.st_mode) or not about.st_size:  # what /proc has is said to be empty
         return None
     count = max(0, about.st_size - offset)
-    return Region(os.dup(number), offset, count if most is None else min(count, most))
+    try:
+        return Region(os.dup(number), offset, count if most is None else min(count, most))
+    except OSError:  # there are no descriptors left
+        return None
 
 
 def is_plain(file: Any) -> bool:

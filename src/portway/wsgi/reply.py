@@ -25,6 +25,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 HOP_BY_HOP = frozenset({b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
 
 NAMES_MOST = 512
+NAME_MOST = 64
 
 _names: dict[str, bytes] = {}
 
@@ -197,7 +198,7 @@ def name_of(name: Any) -> bytes:
     if not isinstance(name, str) or not TOKEN.fullmatch(name):
         raise WSGIError(f"start_response: {name!r:.80} is no name of a header")
     found = name.lower().encode("latin-1")
-    if len(_names) < NAMES_MOST:
+    if len(_names) < NAMES_MOST and len(found) <= NAME_MOST:
         _names[str(name)] = found
     return found
 

@@ -14,6 +14,7 @@ a number that one side alone writes, so that there is no lock.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import logging
 import os
@@ -27,7 +28,7 @@ from typing import IO, Any
 
 from portway.errors import ClientDisconnected, WSGIError
 from portway.types import Receive, Scope, Send, WSGIApp
-from portway.wsgi.body import HIGH, LOW, Inbox, streamed
+from portway.wsgi.body import HIGH, LOW, Inbox, shut, streamed
 from portway.wsgi.desk import Desk
 from portway.wsgi.files import FileWrapper, Region, region_of, takes_files
 from portway.wsgi.reply import ANY, Reply
@@ -149,8 +150,10 @@ class Call:
             self._listener.cancel()
         self._drop_pieces()
         if self.over or not self.submitted:
+            if self._input is not None:
+                self._input.leave()  # a thread of the application's own may wait in it, and has the file's lock then
             if self._file is not None:
-                self._file.close()
+                shut(self._file)
             self._input = None  # that no circle is left for the garbage collector
             self._reply.sink = too_late
 
@@ -226,10 +229,12 @@ class Call:
             os.close(region.descriptor)
 
     def _drop_pieces(self) -> None:
-        while self._pieces:
-            piece = self._pieces.popleft()
-            if type(piece) is Region:
-                os.close(piece.descriptor)
+        """On both sides, perhaps at once."""
+        with contextlib.suppress(IndexError):
+            while True:
+                piece = self._pieces.popleft()
+                if type(piece) is Region:
+                    os.close(piece.descriptor)
 
     def heed(self) -> None:
         """The thread has left word."""
