@@ -22,7 +22,7 @@ APT_PACKAGES ?= chromium curl openssl nghttp2-client postgresql
 test-apps: APT_PACKAGES = git
 # A package is there when a program of its name is; or of another, where it has none.
 program_of_nghttp2-client := h2load
-program_of_postgresql := $(lastword $(wildcard /usr/lib/postgresql/*/bin/initdb) initdb)
+program_of_postgresql := $(firstword $(wildcard /usr/lib/postgresql/*/bin/initdb) initdb)
 # Two processes for two cores; the tests share nothing.
 PYTEST := $(BIN)/pytest -q -n 2 $(ARGS)
 
