@@ -8,7 +8,7 @@ from pathlib import Path
 import portway
 
 HOME = Path(portway.__file__).parent
-GROUND = {"errors", "types", "hooks"}
+GROUND = {"errors", "types", "hooks", "cpus"}
 
 # Each room and what stands below it. A dotted entry opens one module of a room only.
 # `__init__` is the package's own face; boot is the composition root: both know everything.
@@ -16,13 +16,14 @@ BELOW: dict[str, set[str]] = {
     "errors": set(),
     "types": set(),
     "hooks": set(),
+    "cpus": set(),
     "_modes": set(),
     "wire": {"errors"},
     "asgi": {*GROUND, "wire"},
     "link": {*GROUND, "asgi", "wire"},
     "server": {*GROUND, "link", "asgi", "wire"},
     "workers": {"errors", "types"},
-    "wsgi": {"errors", "types"},
+    "wsgi": {"errors", "types", "cpus"},
     "channels": {"errors", "types"},
     "probe": {"errors", "types"},
     "target": {"errors", "types"},

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import portway
+from portway.cpus import usable
 from portway.errors import SettingsError
 from portway.testing import Raw, serve
 from portway.types import Receive, Scope, Send
@@ -18,7 +19,7 @@ from portway.wsgi.body import Inbox
 from portway.wsgi.inline import Driver
 from portway.wsgi.reply import Reply
 from portway.wsgi.threaded import Call
-from portway.wsgi.threads import NAME, Threads, cpus, usual
+from portway.wsgi.threads import NAME, Threads, usual
 
 Environ = dict[str, Any]
 
@@ -255,7 +256,7 @@ def test_a_crowd_is_served_and_every_job_once(pool: Any) -> None:
 
 
 def test_by_default_there_are_four_for_each_cpu() -> None:
-    assert usual() == min(32, 4 * cpus())
+    assert usual() == min(32, 4 * usable())
     assert portway.WSGI(print).figures()[:2] == (0, usual())  # type: ignore[index]
     assert portway.WSGI(print, threads=0).figures() is None
 

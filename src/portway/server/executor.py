@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+
+from portway import cpus
 
 log = logging.getLogger("portway")
 
@@ -29,7 +30,7 @@ class DefaultExecutor(ThreadPoolExecutor):
         """
         self._numbers = itertools.count(1)
         self._patience = patience
-        super().__init__(threads or min(32, cpus() + 4), initializer=self._name)
+        super().__init__(threads or min(32, cpus.usable() + 4), initializer=self._name)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the threads; with `wait`, return when they have ended, or the patience has."""
@@ -60,10 +61,3 @@ class DefaultExecutor(ThreadPoolExecutor):
 
     def _name(self) -> None:
         threading.current_thread().name = f"portway-executor-{next(self._numbers)}"
-
-
-def cpus() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -11,11 +11,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import deque
 from time import monotonic
 from typing import NamedTuple, Protocol
+
+from portway import cpus
 
 log = logging.getLogger("portway")
 
@@ -148,11 +149,4 @@ class Threads:
 
 def usual() -> int:
     """As many threads as are had when nobody says how many."""
-    return min(32, 4 * cpus())
-
-
-def cpus() -> int:
-    """The CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return min(32, 4 * cpus.usable())
