@@ -22,8 +22,8 @@ from channels.routing import ProtocolTypeRouter
 from django.core.handlers.asgi import ASGIHandler
 
 import portway
+from portway.compose.lending import Threads
 from portway.compose.sensitive import ThreadSensitive
-from portway.compose.threads import Threads
 from portway.testing import serve
 from portway.types import Message, Receive, Scope, Send
 
@@ -155,7 +155,7 @@ class Finishing:
 
 @pytest.mark.parametrize("end", ENDS)
 def test_a_newcomer_waits_for_a_thread_that_is_only_finishing(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portway.compose.threads.TURNS", 1_000_000)
+    monkeypatch.setattr("portway.compose.lending.TURNS", 1_000_000)
     with pool(Finishing(ENDS[end])) as served, httpx.Client(base_url=served.url) as client:
         client.get("/")
         with httpx.stream("GET", served.url) as response:
@@ -166,7 +166,7 @@ def test_a_newcomer_waits_for_a_thread_that_is_only_finishing(end: str, monkeypa
 
 
 def test_after_a_head_request_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portway.compose.threads.TURNS", 1_000_000)
+    monkeypatch.setattr("portway.compose.lending.TURNS", 1_000_000)
     messages: list[Message] = [START, {"type": "http.response.body", "body": b"a", "more_body": True}]
     with pool(Finishing(messages)) as served, httpx.Client(base_url=served.url) as client:
         client.head("/")

@@ -9,13 +9,11 @@ from portway.compose.adopt import adopt
 from portway.compose.assembly import Assembly
 from portway.compose.lifespans import Course, Member, Row, rows_of
 from portway.compose.sensitive import ThreadSensitive, made
-from portway.compose.threads import Threads
 from portway.config import Settings
 from portway.target import Interface, locate
 from portway.types import ASGIApp
 from portway.wsgi import WSGI
-from portway.wsgi.threads import Threads as WSGIThreads
-from portway.wsgi.threads import usual
+from portway.wsgi.threads import Threads, usual
 
 
 class Pools:
@@ -25,14 +23,14 @@ class Pools:
 
     def __init__(self, settings: Settings) -> None:
         most = usual() if settings.wsgi_threads is None else settings.wsgi_threads
-        self.wsgi = WSGIThreads(most, settings.wsgi_queue) if most else 0
-        self.sensitive: Threads = made()
+        self.wsgi = Threads(most, settings.wsgi_queue) if most else None
+        self.lent = made()
 
     def close(self) -> None:
         """Let them end when they are through with what they do."""
-        if not isinstance(self.wsgi, int):
+        if self.wsgi is not None:
             self.wsgi.stop()
-        self.sensitive.close()
+        self.lent.close()
 
 
 def whole(app: Any, settings: Settings, pools: Pools) -> Member:
@@ -53,9 +51,9 @@ def whole(app: Any, settings: Settings, pools: Pools) -> Member:
 def as_asgi3(app: Any, spoken: Interface, settings: Settings, pools: Pools) -> ASGIApp:
     """What was loaded, as ASGI 3: the way of every application that the settings name."""
     if spoken == "wsgi":
-        return WSGI(app, threads=pools.wsgi, timeout=settings.wsgi_timeout)
+        return WSGI(app, threads=pools.wsgi or 0, timeout=settings.wsgi_timeout)
     plain = adopt(app, spoken)
-    wrapped = ThreadSensitive(plain, settings.thread_sensitive, pools.sensitive)
+    wrapped = ThreadSensitive(plain, settings.thread_sensitive, pools.lent)
     return plain if wrapped.mode == "off" else wrapped
 
 

@@ -23,7 +23,7 @@ import sys
 from collections.abc import Awaitable
 from typing import Any
 
-from portway.compose.threads import Loan, Threads
+from portway.compose.lending import Loan, Threads
 from portway.errors import SettingsError
 from portway.types import ASGIApp, Message, Receive, Scope, Send
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from portway.compose.threads import Loan, Threads
+from portway.compose.lending import Loan, Threads
 
 PATIENCE = 20.0
 
