@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -198,3 +199,12 @@ def counting() -> ASGIApp:
 def digest() -> Callable[[bytes], list[Any]]:
     """The length and the hash of a body."""
     return digested
+
+
+@pytest.fixture
+def no_lent_thread_is_left() -> Iterator[None]:
+    yield
+    lent = [thread for thread in threading.enumerate() if thread.name.startswith("portway-sensitive")]
+    for thread in lent:
+        thread.join(20)
+    assert not [thread for thread in lent if thread.is_alive()]

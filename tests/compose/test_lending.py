@@ -10,6 +10,8 @@ from portway.compose.lending import Loan, Threads
 
 PATIENCE = 20.0
 
+pytestmark = pytest.mark.usefixtures("no_lent_thread_is_left")
+
 
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
@@ -29,7 +31,9 @@ def test_the_thread_that_came_back_last_is_lent_first(loop: asyncio.AbstractEven
     for number in (0, 2, 1):
         loans[number].end()
     assert repr(threads) == "<Threads idle=3 waiting=0 finishing=0>"
-    assert Loan(threads, loop).submit(name).result(PATIENCE) == "portway-sensitive-2"
+    another = Loan(threads, loop)
+    assert another.submit(name).result(PATIENCE) == "portway-sensitive-2"
+    another.end()
     threads.close()
 
 
@@ -69,7 +73,9 @@ def test_an_idle_thread_says_goodbye_and_ends(loop: asyncio.AbstractEventLoop) -
     thread.join(PATIENCE)
     assert not thread.is_alive()
     assert left == [thread.name]
-    assert Loan(threads, loop).submit(name).result(PATIENCE) == "portway-sensitive-2"
+    another = Loan(threads, loop)
+    assert another.submit(name).result(PATIENCE) == "portway-sensitive-2"
+    another.end()
 
 
 def test_a_thread_that_comes_back_after_the_end_ends(loop: asyncio.AbstractEventLoop) -> None:

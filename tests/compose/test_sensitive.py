@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,16 +30,11 @@ PATIENCE = 20.0
 START: Message = {"type": "http.response.start", "status": 200}
 
 
+pytestmark = pytest.mark.usefixtures("no_lent_thread_is_left")
+
+
 def ours() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("portway-sensitive")]
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    for thread in ours():
-        thread.join(PATIENCE)
-    assert ours() == []
 
 
 @sync_to_async
