@@ -11,6 +11,7 @@ Interpreted on purpose: a compiled `async def` is slower than an interpreted one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import stat
@@ -124,48 +125,55 @@ def send_open(cycle: Cycle, message: dict[str, Any]) -> Awaitable[None]:
 
 
 async def _send_path(cycle: Cycle, path: str) -> None:
-    intact = True
-    cycle.occupy(PATHSEND)
-    try:
+    with Transfer(cycle, PATHSEND) as transfer:
         if cycle.bare and cycle.head.method != "HEAD":
             await cycle.bring(b"", True)
             return
-        file = await _opened(cycle.loop, path)
-        try:
+        with contextlib.closing(await _opened(cycle.loop, path)) as file:
             cycle.declare(file.size)
-            intact = False
-            await _send(cycle, PATHSEND, file, True)
-            intact = True
-        finally:
-            file.close()
-    finally:
-        cycle.vacate(intact)
+            await transfer.send(file, True)
 
 
 async def _send_open(
     cycle: Cycle, theirs: Any, descriptor: int, offset: int | None, count: int | None, end: bool
 ) -> None:  # fmt: skip
-    intact = True
-    cycle.occupy(ZEROCOPYSEND)
-    try:
+    with Transfer(cycle, ZEROCOPYSEND) as transfer:
         if cycle.bare:
             await cycle.bring(b"", end)
             return
-        file = _duplicate(theirs, descriptor)
-        try:
+        with contextlib.closing(_duplicate(theirs, descriptor)) as file:
             file.narrow(_position(theirs, descriptor) if offset is None else offset, count)
             _check_count(cycle, file, count)
             if end:
                 cycle.declare(file.size)
-            intact = False
-            await _send(cycle, ZEROCOPYSEND, file, end)
-            intact = True
-        finally:
-            file.close()
+            await transfer.send(file, end)
         if offset is None:
             _move(theirs, descriptor, file.offset)
-    finally:
-        cycle.vacate(intact)
+
+
+class Transfer:
+    """The time in which a cycle sends a file and nothing else. If `send` does not come to its end, no one can tell what
+    is missing, and the response is broken off.
+    """
+
+    __slots__ = ("_cycle", "_intact", "_kind")
+
+    def __init__(self, cycle: Cycle, kind: str) -> None:
+        self._cycle = cycle
+        self._kind = kind
+        self._intact = True
+
+    def __enter__(self) -> Transfer:
+        self._cycle.occupy(self._kind)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._cycle.vacate(self._intact)
+
+    async def send(self, file: File, end: bool) -> None:
+        self._intact = False
+        await _send(self._cycle, self._kind, file, end)
+        self._intact = True
 
 
 # --- sending ---
