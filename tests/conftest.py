@@ -715,3 +715,19 @@ def loggers_as_they_were() -> Iterator[None]:
         logger.setLevel(level)
         logger.propagate = propagate
         logger.handlers[:] = handlers
+
+
+@pytest.fixture
+def flood() -> Callable[[Raw, bytes], int]:
+    """`flood(raw, data)` writes until nothing more is taken for a moment; how much was."""
+
+    def write(raw: Raw, data: bytes) -> int:
+        raw.socket.setblocking(False)
+        sent = 0
+        while sent < len(data) and select.select([], [raw.socket], [], 0.5)[1]:
+            with contextlib.suppress(BlockingIOError):
+                sent += raw.socket.send(data[sent : sent + 65536])
+        raw.socket.settimeout(PATIENCE)
+        return sent
+
+    return write

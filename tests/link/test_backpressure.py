@@ -1,8 +1,6 @@
 """Nobody can make the server hold more than it should: not by sending, and not by not reading."""
 
 import asyncio
-import contextlib
-import select
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ from portway.testing import Raw, serve
 from portway.types import Message, Receive, Scope, Send
 
 Portway = Callable[..., Any]
+Flood = Callable[[Raw, bytes], int]
 
 LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -25,21 +24,9 @@ UPGRADE = (
 KIB = 1024
 
 
-def flood(raw: Raw, data: bytes) -> int:
-    """Write until nothing more is taken for a moment; how much was."""
-    raw.socket.setblocking(False)
-    sent = 0
-    while sent < len(data) and select.select([], [raw.socket], [], 0.5)[1]:
-        with contextlib.suppress(BlockingIOError):
-            sent += raw.socket.send(data[sent : sent + 65536])
-    raw.socket.setblocking(True)
-    raw.socket.settimeout(20)
-    return sent
-
-
 @LOOPS
 @pytest.mark.parametrize("coding", [b"content-length: 8000000", b"transfer-encoding: chunked"])
-def test_no_more_than_64_kib_of_an_unread_body_are_held(loop: str, coding: bytes) -> None:
+def test_no_more_than_64_kib_of_an_unread_body_are_held(loop: str, coding: bytes, flood: Flood) -> None:
     go = threading.Event()
     pieces: list[int] = []
 
@@ -69,7 +56,7 @@ def test_no_more_than_64_kib_of_an_unread_body_are_held(loop: str, coding: bytes
 
 
 @LOOPS
-def test_who_does_not_receive_stops_the_client(loop: str) -> None:
+def test_who_does_not_receive_stops_the_client(loop: str, flood: Flood) -> None:
     forever = asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

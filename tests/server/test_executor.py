@@ -39,8 +39,7 @@ def meet():
 
 def stick():
     say("stuck")
-    while True:
-        time.sleep(60)
+    threading.Event().wait()
 
 def outlive():
     say("working")

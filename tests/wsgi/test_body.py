@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import io
-import select
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +21,7 @@ from portway.wsgi.body import HIGH, MEMORY_MOST, Inbox, gather, streamed
 
 Environ = dict[str, Any]
 Reader = Callable[[Any], bytes]
+Flood = Callable[[Raw, bytes], int]
 
 PATIENCE = 20.0
 KIB = 1024
@@ -246,17 +246,6 @@ def test_it_may_answer_and_read_in_turns(threaded: Any) -> None:
         assert raw.until(b"0\r\n\r\n")
 
 
-def flood(raw: Raw, data: bytes) -> int:
-    """Write until nothing more is taken for a moment; how much was."""
-    raw.socket.setblocking(False)
-    sent = 0
-    while sent < len(data) and select.select([], [raw.socket], [], 0.3)[1]:
-        with contextlib.suppress(BlockingIOError):
-            sent += raw.socket.send(data[sent : sent + 65536])
-    raw.socket.settimeout(PATIENCE)
-    return sent
-
-
 def held() -> Inbox:
     """The inbox of the one call that is under way."""
     gc.collect()
@@ -264,7 +253,7 @@ def held() -> Inbox:
     return only
 
 
-def test_a_client_is_stopped_when_the_application_does_not_read(threaded: Any) -> None:
+def test_a_client_is_stopped_when_the_application_does_not_read(threaded: Any, flood: Flood) -> None:
     go = threading.Event()
     size = 40_000_000  # more than any kernel buffers
 
@@ -288,7 +277,7 @@ def test_a_client_is_stopped_when_the_application_does_not_read(threaded: Any) -
         assert raw.response().body == b"%d" % size
 
 
-def test_words_of_the_application_let_no_more_of_its_body_in(threaded: Any) -> None:
+def test_words_of_the_application_let_no_more_of_its_body_in(threaded: Any, flood: Flood) -> None:
     went_on = threading.Semaphore(0)
     size = 40_000_000
 
@@ -308,7 +297,9 @@ def test_words_of_the_application_let_no_more_of_its_body_in(threaded: Any) -> N
         raw.until(b"\0\0\0")
 
 
-def test_a_call_that_is_looked_at_takes_no_more_of_its_body(threaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_is_looked_at_takes_no_more_of_its_body(
+    threaded: Any, monkeypatch: pytest.MonkeyPatch, flood: Flood
+) -> None:
     from portway.wsgi import desk
 
     looks = threading.Semaphore(0)
