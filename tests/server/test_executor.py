@@ -24,7 +24,7 @@ LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
 
 APP = """
-import asyncio, threading, time
+import asyncio, threading
 
 barrier = threading.Barrier(2)
 ended = threading.Event()
