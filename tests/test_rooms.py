@@ -31,7 +31,7 @@ BELOW: dict[str, set[str]] = {
     "observe": {*GROUND},
     "conform": {"errors", "types", "probe"},
     "migrate": {"errors", "types", "probe", "observe", "wsgi"},
-    "config": {"errors"},
+    "config": {"errors", "cpus"},
     "testing": {"probe"},
     "pytest_plugin": {"testing"},
     "cli": {"errors", "boot", "config", "conform", "migrate", "target", "_modes", "__init__"},

@@ -146,6 +146,8 @@ def test_help_is_in_sections(run: Run) -> None:
             "Application:",
             "Mounts:",
             "Binding:",
+            "Workers:",
+            "Reload:",
             "HTTP:",
             "HTTP2:",
             "WebSocket:",

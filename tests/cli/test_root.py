@@ -45,22 +45,22 @@ def test_the_command_without_arguments_explains_itself(run: Run) -> None:
 @pytest.mark.parametrize(
     "args",
     [
-        ("main:app", "--workers", "3"),
-        ("--workers", "3", "main:app"),
-        ("-w", "3", "main:app"),
-        ("--workers=3", "main:app"),
-        ("serve", "main:app", "--workers", "3"),
+        ("main:app", "--workers", "0"),
+        ("--workers", "0", "main:app"),
+        ("-w", "0", "main:app"),
+        ("--workers=0", "main:app"),
+        ("serve", "main:app", "--workers", "0"),
     ],
 )
 def test_what_is_no_command_is_served(run: Run, args: tuple[str, ...]) -> None:
     result = run(*args)
     assert result.exit_code == 2
-    assert result.stderr.startswith("portway: error: --workers: this version of Portway runs one process")
+    assert result.stderr.startswith("portway: error: --workers: 0 is too small")
 
 
 def test_a_target_named_like_a_command_is_reached_through_serve(run: Run) -> None:
     assert run("config").stdout.startswith("target")
-    assert run("serve", "config", "--workers", "3").stderr.startswith("portway: error: --workers")
+    assert run("serve", "config", "--workers", "0").stderr.startswith("portway: error: --workers")
 
 
 def test_an_error_is_one_line_with_exit_code_2(runner: CliRunner) -> None:
@@ -112,7 +112,7 @@ def test_completion_knows_commands_and_the_options_of_the_default_one() -> None:
 
 def test_completion_knows_choices_and_leaves_out_absent_options() -> None:
     assert words_for("main:app", "--log-level", incomplete="d") == ["debug"]
-    assert words_for("serve", incomplete="--reload") == []
+    assert words_for("serve", incomplete="--reset") == []
 
 
 # The real command

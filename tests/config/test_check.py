@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from portway import cpus
 from portway.config import Fd, Settings, Tcp, Unix, addresses, catalogue, check
 from portway.config.check import value
 from portway.errors import SettingsError
@@ -145,9 +146,10 @@ def test_a_unix_socket_and_a_descriptor_contradict_each_other() -> None:
         check(Settings(uds="/run/x", fd=3))
 
 
-def test_more_than_one_worker_is_refused_as_this_version_runs_one_process() -> None:
-    with pytest.raises(SettingsError, match=r"^WEB_CONCURRENCY: this version of Portway runs one process, not 4"):
-        check(Settings(workers=4), {"workers": "WEB_CONCURRENCY"})
+def test_auto_is_a_worker_for_each_cpu() -> None:
+    assert value(catalogue()["workers"], "auto", "--workers") == cpus.usable()
+    with pytest.raises(SettingsError, match=r"^--port: 'auto' is not a whole number"):
+        value(catalogue()["port"], "auto", "--port")
 
 
 @pytest.mark.parametrize(

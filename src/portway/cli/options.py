@@ -20,17 +20,9 @@ from portway.config.load import NOT_SETTINGS, Loaded, load
 from portway.config.settings import catalogue
 from portway.errors import SettingsError
 
-# uvicorn's options that this version has no answer to: refused by name rather than as a typing error.
-ABSENT_SWITCHES = ("--reload", "--http2", "--reset-contextvars")
-ABSENT_OPTIONS = (
-    "--reload-dir",
-    "--reload-include",
-    "--reload-exclude",
-    "--reload-delay",
-    "--h11-max-incomplete-event-size",
-    "--limit-max-requests-jitter",
-    "--timeout-worker-healthcheck",
-)
+# uvicorn's options that Portway has no answer to: refused by name rather than as a typing error.
+ABSENT_SWITCHES = ("--http2", "--reset-contextvars")
+ABSENT_OPTIONS = ("--h11-max-incomplete-event-size",)
 
 # Switches that are followed by true or false on uvicorn's command line.
 WORDY_SWITCHES = ("--ws-per-message-deflate",)

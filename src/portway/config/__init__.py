@@ -4,9 +4,8 @@ from portway.config.address import Address, Fd, Peers, Tcp, Unix, parse_bind, pa
 from portway.config.check import addresses, check
 from portway.config.facts import Setting
 from portway.config.load import Loaded, load
+from portway.config.protocols import HTTP, TLS
 from portway.config.settings import (
-    HTTP,
-    TLS,
     Application,
     Binding,
     Limits,

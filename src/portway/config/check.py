@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from portway import cpus
 from portway.config.address import Address, Fd, Tcp, Unix, parse_bind, parse_header, parse_peers
 from portway.config.facts import Kind, Setting
 from portway.config.settings import Settings, catalogue
@@ -87,6 +88,8 @@ def _choice(setting: Setting, raw: object) -> str:
 
 
 def _integer(setting: Setting, raw: object) -> int:
+    if setting.facts.auto and raw == "auto":
+        return cpus.usable()
     if isinstance(raw, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", raw):
         return int(raw)
     if isinstance(raw, int) and not isinstance(raw, bool):
@@ -199,6 +202,11 @@ def _root_path(text: str) -> None:
         raise ValueError(f"{text!r} does not begin with a slash; write /{text}")
 
 
+def _health_path(text: str) -> None:
+    if not re.fullmatch(r"/[!-~]*", text) or "?" in text or "#" in text:
+        raise ValueError(f"{text!r} is not the path of a URL; write for example /healthz")
+
+
 def _app_dir(text: str) -> None:
     if not Path(text).is_dir():
         raise ValueError(f"there is no folder {str(Path(text).absolute())!r}; write the one to look in")
@@ -257,6 +265,8 @@ SYNTAX: dict[str, Callable[..., None]] = {
     "fallback_on": _status,
     "ws_origins": _origin,
     "app_dir": _app_dir,
+    "reload_dir": _app_dir,
+    "health_path": _health_path,
     "root_path": _root_path,
     "bind": _parsed_by(parse_bind),
     "host": _host,
@@ -287,14 +297,6 @@ def _one_socket(settings: Settings, origins: Origins) -> None:
         raise SettingsError(
             f"{_place('uds', origins)} and {_place('fd', origins)} both say where to listen; "
             f"write --bind unix:{settings.uds} --bind fd://{settings.fd} to have both"
-        )
-
-
-def _one_process(settings: Settings, origins: Origins) -> None:
-    if settings.workers > 1:
-        raise SettingsError(
-            f"{_place('workers', origins)}: this version of Portway runs one process, not "
-            f"{settings.workers}; write 1 and start as many servers as you need"
         )
 
 
@@ -340,7 +342,7 @@ def _one_mount_each(settings: Settings, origins: Origins) -> None:
 
 
 Rules = tuple[Callable[[Settings, Origins], None], ...]
-RULES: Rules = (_bind_stands_alone, _one_socket, _one_process, _a_key_each, _two_ports, _one_mount_each)
+RULES: Rules = (_bind_stands_alone, _one_socket, _a_key_each, _two_ports, _one_mount_each)
 RULES_OF_TLS: Rules = (_only_with_tls, _authorities)
 
 

@@ -26,6 +26,7 @@ class Facts:
     most: float | None = None
     empty: bool = False  # an empty text means something
     secret: bool = False  # never shown
+    auto: bool = False  # the word auto is a number: that of the CPUs
     table: bool = False  # a list of NAME=VALUE, in a file a table, too
     split: str = ""  # what separates the values of a list in a variable: a regular expression
     example: str = ""  # shown when a value is refused; the default if there is none
@@ -43,6 +44,7 @@ def setting(
     most: float | None = None,
     empty: bool = False,
     secret: bool = False,
+    auto: bool = False,
     table: bool = False,
     split: str = "",
     example: str = "",
@@ -58,6 +60,7 @@ def setting(
         most=most,
         empty=empty,
         secret=secret,
+        auto=auto,
         table=table,
         split=split,
         example=example,
