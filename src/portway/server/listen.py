@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Sequence
 from typing import Any
 
 from portway.errors import BindError
@@ -72,11 +73,13 @@ def _bind_all(found: list[tuple[int, int, Any]]) -> list[socket.socket]:
     return bound
 
 
-def _bind_tcp(family: int, kind: int, address: Any) -> socket.socket:
+def _bind_tcp(family: int, kind: int, address: Any, spreads: bool = False) -> socket.socket:
     sock = socket.socket(family, kind)
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if spreads:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         without_delay(sock)
@@ -102,10 +105,20 @@ class OwnPath(socket.socket):
 
     __slots__ = ("_file", "_path")
 
-    def __init__(self, path: str) -> None:
-        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
+    def __init__(self, path: str, number: int | None = None, file: tuple[int, int] | None = None) -> None:
+        """A new one, or the one behind a descriptor, which is bound to that file."""
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM, fileno=number)
         self._path = path
-        self._file: tuple[int, int] | None = None
+        self._file = file
+
+    @property
+    def own(self) -> tuple[str, tuple[int, int]] | None:
+        """The path, and which file it is."""
+        return None if self._file is None else (os.path.abspath(self._path), self._file)
+
+    def disown(self) -> None:
+        """Somebody else goes on with the file."""
+        self._file = None
 
     def take(self) -> None:
         """Bind to the path."""
@@ -189,6 +202,43 @@ def close(sock: socket.socket) -> None:
     if isinstance(sock, OwnPath):
         sock.remove()
     sock.close()
+
+
+# --- for several processes ---
+
+
+def spreading(sock: socket.socket) -> socket.socket:
+    """In place of a bound TCP socket one that others may be bound beside (SO_REUSEPORT).
+
+    The plain one came first, since it is refused where somebody else listens.
+    """
+    name = sock.getsockname()
+    sock.close()
+    return _spreading(sock.family, name)
+
+
+def beside(sock: socket.socket) -> socket.socket:
+    """Another one at the same address: the kernel spreads connections between the two."""
+    return _spreading(sock.family, sock.getsockname())
+
+
+def _spreading(family: int, name: Any) -> socket.socket:
+    try:
+        return _bind_tcp(family, socket.SOCK_STREAM, name, spreads=True)
+    except OSError as error:
+        raise BindError(why(f"{name[0]}:{name[1]}", error)) from None
+
+
+def own_file(sock: socket.socket) -> tuple[str, tuple[int, int]] | None:
+    """The path of a Unix socket that we made, and which file it is, for `adopted`."""
+    return sock.own if isinstance(sock, OwnPath) else None
+
+
+def adopted(number: int, own: Sequence[Any] | None) -> socket.socket:
+    """The listening socket behind a descriptor that another process of this server made; `own` is its `own_file`."""
+    sock = socket.socket(fileno=number) if own is None else OwnPath(own[0], number, (own[1][0], own[1][1]))
+    sock.setblocking(False)
+    return sock
 
 
 def _clear_the_way(path: str) -> None:
