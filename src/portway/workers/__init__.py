@@ -1,0 +1,1 @@
+"""Many processes for one server, and what a process owes to whoever started it."""
