@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 import portway
+from portway.cpus import usable
 from portway.server.executor import DefaultExecutor
 from portway.testing import Raw, serve
 from portway.types import Receive, Scope, Send
@@ -90,8 +91,7 @@ def test_as_many_threads_as_told_and_named(loop: str, portway_command: Portway) 
 
 
 def test_by_default_as_many_as_python_would_have_for_the_cpus_of_the_process() -> None:
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    assert DefaultExecutor(None, lambda: 0.0)._max_workers == min(32, cpus + 4)
+    assert DefaultExecutor(None, lambda: 0.0)._max_workers == min(32, usable() + 4)
 
 
 def test_a_loop_of_someone_elses_keeps_its_executor() -> None:
