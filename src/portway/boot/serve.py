@@ -30,6 +30,9 @@ from portway.types import ASGIApp
 
 log = logging.getLogger("portway")
 
+# Set by a supervisor for its successor (see `workers.handover`).
+HANDOVER = "PORTWAY_HANDOVER"
+
 # Exit codes: 1 and 3 are uvicorn's, 2 is click's for a wrong call (wrong settings, nothing to load), 130 is a
 # shell's for SIGINT.
 ENDED = 0
@@ -146,8 +149,15 @@ def run(
             stops.ignore()
 
 
-def main(settings: Settings) -> int:
-    """Serve the target of the settings; the exit code for the process, which is over then."""
+def main(settings: Settings, fresh: Any = None) -> int:
+    """Serve the target of the settings; the exit code for the process, which is over then.
+
+    `fresh` reads the settings anew, for a server with workers (see `supervise.Fresh`).
+    """
+    if settings.workers > 1 or settings.reload or HANDOVER in os.environ:
+        from portway.boot.supervise import supervise  # what one process does without
+
+        return supervise(settings, fresh)
     occupy_standard_descriptors()
     prepare(settings)
     server = Server(settings.target or "", settings)

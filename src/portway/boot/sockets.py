@@ -1,4 +1,4 @@
-"""The listening sockets of a server of several workers, which its supervisor makes, and keeps while workers come and go.
+"""The listening sockets of a server of several workers, made by its supervisor, kept while workers come and go.
 
 1. On Linux each slot has sockets of its own for each TCP address, between which the kernel spreads connections
    (SO_REUSEPORT). They outlive the workers: what is queued in one waits for the next worker of that slot.

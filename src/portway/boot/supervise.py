@@ -8,112 +8,139 @@ import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from portway import hooks  # noqa: F401
+import portway
 from portway.boot.callbacks import Callbacks
 from portway.boot.objects import bind, bind_redirects
-from portway.boot.sockets import Sockets, adopted, placed
+from portway.boot.serve import ENDED, HANDOVER, NO_ADDRESS, NO_START, occupy_standard_descriptors, prepare
+from portway.boot.sockets import Place, Sockets, adopted, placed
 from portway.config import Fd, Settings, addresses
-from portway.errors import SettingsError
+from portway.errors import BindError, SettingsError
 from portway.observe import logs
 from portway.server import listen
 from portway.workers.control import Control, place
 from portway.workers.handover import Predecessor, Successor, predecessor
+from portway.workers.pidfile import PidFile
 from portway.workers.plan import Plan, Terms
 from portway.workers.spawn import Spawned, Worker
 from portway.workers.supervisor import Means, Supervisor
+from portway.workers.systemd import Notifier, inherited
+from portway.workers.watch import Watcher
 
 log = logging.getLogger("portway")
 
 WORKER = "portway.boot.worker"
 
-# What a worker may need to end beyond what settings say: for requests that are told, and cancelled.
+# What a worker may need to end beyond what settings say, in seconds: for requests that are told, and cancelled.
 SPARE = 10.0
 
 # In development a worker makes way at once, whoever still listens to it.
 RELOAD_GRACE = 0.25
 
-# Reads the configuration again, in an environment as it was at the start; that environment, with what was added.
+# Reads the configuration again, in an environment as it was at the start, and gives both.
 Fresh = Callable[[], tuple[Settings, dict[str, str]]]
 
 
+def supervise(settings: Settings, fresh: Fresh | None = None) -> int:
+    """Serve the target of the settings in several processes; the exit code for this one, which is over then.
+
+    `fresh` gives the settings for workers that are started after a change. Raises SettingsError where workers cannot
+    be had, and LoadError for hooks that cannot.
+    """
+    if sys.platform == "win32":
+        what = "reload" if settings.reload else "workers"
+        raise SettingsError(f"{what}: Windows hands no sockets to child processes as this needs; leave it out")
+    if settings.target is None:
+        raise SettingsError("workers: each loads the application by its name; give a target such as 'main:app'")
+    occupy_standard_descriptors()
+    prepare(settings)
+    try:
+        supervision = Supervision(settings, fresh)
+    except BindError as failed:
+        log.error("%s", failed)
+        return NO_ADDRESS
+    try:
+        return ENDED if asyncio.run(supervision.run()) else NO_START
+    finally:
+        supervision.close()
+        logs.flush()
+
+
 class Supervision:
-    """Everything around the supervisor, from settings."""
+    """Everything around the supervisor."""
 
     def __init__(self, settings: Settings, fresh: Fresh | None) -> None:
         self.settings = settings
         self._fresh = fresh
+        self._notifier = Notifier(os.environ)
+        given = inherited(os.environ)
+        self._before: Predecessor | None = predecessor(os.environ.pop(HANDOVER, ""))
         self._environ = dict(os.environ)
         self._callbacks = Callbacks(settings)
-        self._before: Predecessor | None = predecessor(os.environ)
         self._successor: Successor | None = None
-        self._sockets = self._opened()
-        self.supervisor = Supervisor(self._plan(), self._means())
+        self._pid = PidFile(settings.pid) if settings.pid is not None else None
+        self._watcher = watcher(settings) if settings.reload else None
+        if self._pid is not None and self._before is None:
+            self._pid.take()
+        self._sockets = self._opened(given)
+        self.supervisor = Supervisor(plan_of(settings, self._callbacks.once is not None), self._means())
 
     async def run(self) -> bool:
         """Until the end; False if the workers could not start."""
         loop = asyncio.get_running_loop()
+        log.info("%s", ours(self.settings))
         if self._before is not None:
-            self._before.attend(loop, self._alone)
-        control = Control(place(self.settings.pid), self._answer)
+            self._before.attend(loop, lambda: None)
         self._callbacks.call("on_starting")
-        await control.open()
+        self._watch_over(loop)
+        control = Control(place(self.settings.pid), self._answer)
+        if self._before is None:
+            await control.open()
+        self._control = control
+        watching = loop.create_task(self._watch()) if self._watcher is not None else None
         try:
             return await self.supervisor.run()
         finally:
+            if watching is not None:
+                watching.cancel()
             control.close()
-            self._sockets.close(unlink=self._successor is None)
+            log.info("Stopped")
+
+    def close(self) -> None:
+        """Put away what a process leaves behind."""
+        self._sockets.close(unlink=self._successor is None)
+        if self._pid is not None:
+            self._pid.remove()
 
     # --- what the supervisor is made with ---
-
-    def _plan(self) -> Plan:
-        settings = self.settings
-        several = 1 + len(settings.mount) + (settings.fallback is not None)
-        leaving = settings.timeout_graceful_shutdown + several * settings.timeout_shutdown + SPARE
-        return Plan(
-            settings.workers,
-            Terms(
-                startup=several * settings.timeout_startup + 1,  # the worker itself tells it better
-                blocked=settings.timeout_worker,
-                leaving=leaving,
-                stopping=leaving + settings.drain_delay,
-            ),
-            patient=settings.reload,
-            elects=self._callbacks.once is not None,
-        )
 
     def _means(self) -> Means:
         return Means(
             start=self._start,
             fresh=self._read_again,
-            release=self._release,
-            close=lambda: None,
+            release=self._sockets.release,
             announce=self._announce,
             call=self._callbacks.call,
             reopen=logs.reopen,
             upgrade=self._upgrade,
-            told=lambda what: None,
+            told=self._tell,
         )
 
-    def _opened(self) -> Sockets:
+    def _opened(self, given: list[int]) -> Sockets:
+        settings = self.settings
         if self._before is not None:
-            return adopted(self._before.message["places"], self._before.descriptors, self.settings.workers)
-        wanted = addresses(self.settings)
-        places = []
-        for address in wanted:
+            return adopted(self._before.message["places"], self._before.descriptors, settings.workers)
+        places: list[Place] = []
+        for address in [Fd(number) for number in given] or addresses(settings):
             places += placed(bind([address]), isinstance(address, Fd), redirects=False)
-        places += placed(bind_redirects(self.settings, []), False, redirects=True)
-        return Sockets(places, self.settings.workers)
-
-    # --- what it does with them ---
+        return Sockets(places + placed(bind_redirects(settings, []), False, redirects=True), settings.workers)
 
     def _start(self, slot: int) -> Worker:
         main, plain = self._sockets.of(slot, redirects=False), self._sockets.of(slot, redirects=True)
         message = {
-            "settings": vars(told(self.settings)),
+            "settings": vars(of_worker(self.settings)),
             "argv": sys.argv,
             "path": sys.path,
             "main": len(main),
@@ -129,9 +156,6 @@ class Supervision:
             self.settings, self._environ = settings, environ
         return self.settings.workers
 
-    def _release(self, slot: int) -> None:
-        self._sockets.release(slot)
-
     def _announce(self) -> None:
         """All workers serve."""
         scheme = "https" if self.settings.ssl_certfile else "http"
@@ -141,7 +165,17 @@ class Supervision:
             log.info("Leading %s to https", ", ".join(redirects))
         log.info("Serving %s on %s (press Ctrl+C to stop)", self.settings.target, ", ".join(urls))
         if self._before is not None:
-            self._before.up()
+            self._take_over(self._before)
+        self._notifier.ready(f"Serving {self.settings.target} on {', '.join(urls)}")
+
+    def _take_over(self, before: Predecessor) -> None:
+        """From now on, this is the server."""
+        self._notifier.main_process(os.getpid())
+        if self._pid is not None:
+            with contextlib.suppress(BindError):
+                self._pid.take(over=before.pid)
+        self._opening = asyncio.get_running_loop().create_task(self._control.open())
+        before.up()
 
     def _upgrade(self, done: Callable[[str], None]) -> None:
         if os.getpid() == 1:
@@ -149,14 +183,25 @@ class Supervision:
             return
         described, descriptors = self._sockets.describe()
         message = {"pid": os.getpid(), "places": described}
-        loop = asyncio.get_running_loop()
-        self._successor = Successor(message, descriptors, self._environ, loop, done)
+        environ = {**self._environ, **self._notifier.variables}
+        self._successor = Successor(HANDOVER, message, descriptors, environ, asyncio.get_running_loop(), done)
 
-    def _alone(self) -> None:
-        """The predecessor has ended."""
-        self._before = None
+    def _tell(self, what: str) -> None:
+        if self._successor is None or what != "stopping":
+            getattr(self._notifier, what)()
 
-    # --- who asks ---
+    # --- what comes from outside ---
+
+    def _watch_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give systemd's watchdog its signs of life."""
+        if self._notifier.watchdog is not None:
+            self._notifier.alive()
+            loop.call_later(self._notifier.watchdog, self._watch_over, loop)
+
+    async def _watch(self) -> None:
+        assert self._watcher is not None
+        async for changes in self._watcher:
+            self.supervisor.roll(f"{in_words(changes)} changed")
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """The control socket's."""
@@ -168,7 +213,7 @@ class Supervision:
                 return _outcome(await supervisor.roll("asked by portway reload"), "all workers are replaced")
             case "scale":
                 supervisor.scale(int(request["count"]))
-                return {"ok": True, "text": f"{supervisor.plan.count} workers"}
+                return _outcome("", f"{supervisor.plan.count} workers from now on")
             case "upgrade":
                 return _outcome(await supervisor.upgrade(), "a new supervisor serves")
             case "stop":
@@ -178,11 +223,9 @@ class Supervision:
                     supervisor.stop("asked by portway stop")
                 return {"ok": True, "process": os.getpid(), "text": "stopping"}
             case other:
-                return {"ok": False, "text": f"this server does not know {other!r}; it may be older"}
+                return _outcome(f"this server does not know {other!r}; it may be older", "")
 
     def _status(self) -> dict[str, Any]:
-        import portway
-
         return {
             "version": portway.__version__,
             "process": os.getpid(),
@@ -191,28 +234,47 @@ class Supervision:
         }
 
 
+def in_words(paths: Iterable[str]) -> str:
+    """The first of some files, as seen from here, and how many others there are."""
+    first, *others = sorted(map(os.path.relpath, paths))
+    return f"{first} and {len(others)} more" if others else first
+
+
 def _outcome(error: str, text: str) -> dict[str, Any]:
     return {"ok": not error, "text": error or text}
 
 
-def told(settings: Settings) -> Settings:
-    """The settings of one worker."""
-    if settings.reload:
-        grace = min(RELOAD_GRACE, settings.timeout_graceful_shutdown)
-        return dataclasses.replace(settings, timeout_graceful_shutdown=grace, timeout_shutdown=1.0)
-    return settings
+def plan_of(settings: Settings, elects: bool) -> Plan:
+    """The plan for so many workers, with so much time."""
+    several = 1 + len(settings.mount) + (settings.fallback is not None)
+    worker = of_worker(settings)
+    leaving = worker.timeout_graceful_shutdown + several * worker.timeout_shutdown + SPARE
+    terms = Terms(
+        startup=several * settings.timeout_startup + 1,  # the worker itself can tell it better
+        blocked=settings.timeout_worker,
+        leaving=leaving,
+        stopping=leaving + settings.drain_delay,
+    )
+    return Plan(settings.workers, terms, patient=settings.reload, elects=elects)
 
 
-def several(settings: Settings) -> bool:
-    """Whether there is a supervisor."""
-    return settings.workers > 1 or settings.reload or predecessor is None
+def of_worker(settings: Settings) -> Settings:
+    """The settings that a worker gets."""
+    if not settings.reload:
+        return settings
+    return dataclasses.replace(
+        settings, timeout_graceful_shutdown=min(RELOAD_GRACE, settings.timeout_graceful_shutdown), timeout_shutdown=1.0
+    )
 
 
-def require(settings: Settings) -> None:
-    """SettingsError for what this platform cannot have."""
-    if sys.platform == "win32" and (settings.workers > 1 or settings.reload):
-        what = "--workers" if settings.workers > 1 else "--reload"
-        raise SettingsError(f"{what}: Windows cannot hand sockets to workers in the way that Portway does; leave it out")
+def watcher(settings: Settings) -> Watcher:
+    """Of the files that --reload watches."""
+    folders = settings.reload_dir or (settings.app_dir,)
+    files = [each for each in (settings.env_file, "portway.toml", "pyproject.toml") if each is not None]
+    return Watcher(folders, settings.reload_include, settings.reload_exclude, files, settings.reload_delay)
 
 
-_ = contextlib, partial
+def ours(settings: Settings) -> str:
+    """What runs."""
+    count = settings.workers
+    return f"Portway {portway.__version__}, process {os.getpid()}, {count} worker{'s'[: count > 1]}"

@@ -1,7 +1,7 @@
 """A worker's side of its channel: it tells that it lives, and obeys.
 
-  tells    beat (figures) · ready · worn (why) · failed (why) · resigned
-  obeys    retire · stop · elect · reopen
+tells    beat (figures) · ready · worn (why) · failed (why) · resigned
+obeys    retire · stop · elect · reopen
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ class Child:
     # --- it lives ---
 
     def _beat(self) -> None:
-        assert self._loop is not None and self._server is not None
+        assert self._loop is not None
+        assert self._server is not None
         now = self._loop.time()
         figures = self._server.figures()._asdict()
         self._tell({"tell": "beat", **figures, "lag": max(0.0, now - self._due), "memory": resident()})

@@ -1,9 +1,9 @@
 """How a new supervisor takes the sockets of the one before (SIGUSR2), over a socket pair that it inherits.
 
-  old                                          new
-  start it ── sockets, control ──────────────► binds nothing, starts its workers
-     ◄──── up ───────────────────────────────── all of them serve
-  its workers end; it ends ── (closed) ───────► from now on it is alone
+old                                          new
+start it ── sockets, control ──────────────► binds nothing, starts its workers
+   ◄──── up ───────────────────────────────── all of them serve
+its workers end; it ends ── (closed) ───────► from now on it is alone
 """
 
 from __future__ import annotations
@@ -19,27 +19,26 @@ from contextlib import suppress
 from portway.workers.channel import Channel, Message
 from portway.workers.passing import give, take
 
-# The variable that tells a supervisor of its predecessor.
-VARIABLE = "PORTWAY_HANDOVER"
-
 
 class Successor:
     """The old one's side. `done` is called with "" when the new one is up, or with what went wrong."""
 
     def __init__(
         self,
+        variable: str,
         message: Message,
         descriptors: Sequence[int],
         environ: Mapping[str, str],
         loop: asyncio.AbstractEventLoop,
         done: Callable[[str], None],
     ) -> None:
+        """`variable` is the one that will tell it of us, by the number of its end (see `predecessor`)."""
         ours, theirs = socket.socketpair()
         self._done: Callable[[str], None] | None = done
         with theirs:
-            self._process = subprocess.Popen(  # what started this process, again
+            self._process = subprocess.Popen(  # noqa: S603  # what started this process, again
                 [sys.executable, *sys.orig_argv[1:]],
-                env={**environ, VARIABLE: str(theirs.fileno())},
+                env={**environ, variable: str(theirs.fileno())},
                 pass_fds=[theirs.fileno()],
             )
         self.pid = self._process.pid
@@ -84,9 +83,8 @@ class Predecessor:
             self._channel.send({"tell": "up"})
 
 
-def predecessor(environ: Mapping[str, str]) -> Predecessor | None:
-    """The supervisor that this one is to succeed, if there is one."""
-    number = environ.get(VARIABLE, "")
+def predecessor(number: str) -> Predecessor | None:
+    """The supervisor that this one is to succeed, if there is one behind that descriptor."""
     if not number.isdigit():
         return None
     with suppress(OSError, ValueError, EOFError):

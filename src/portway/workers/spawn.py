@@ -43,11 +43,11 @@ class Spawned:
         `message` first, and the descriptors (see `passing`).
         """
         self.sock, theirs = socket.socketpair()
-        self.stacks: IO[bytes] = tempfile.TemporaryFile()
+        self.stacks: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as this does
         numbers = [theirs.fileno(), self.stacks.fileno()]
         command = [sys.executable, *interpreter_options(), "-m", module, *map(str, numbers)]
         try:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  # it is ours
                 command, env=dict(environ), pass_fds=numbers
             )
         except BaseException:

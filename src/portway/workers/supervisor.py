@@ -21,8 +21,10 @@ from typing import Any, NamedTuple
 from portway.errors import PortwayError
 from portway.workers import plan, stacks
 from portway.workers.channel import Channel, Message
+from portway.workers.control import span
 from portway.workers.plan import Action, Child, Plan
 from portway.workers.spawn import Worker, name_of, reap
+from portway.workers.terminal import Terminal
 
 log = logging.getLogger("portway")
 
@@ -49,15 +51,14 @@ class Means:
     """What a supervisor works with.
 
     `start(slot)` starts a worker; `fresh()` reads code and configuration anew, and gives the number of workers, or
-    raises PortwayError; `release(slot)` lets the sockets of a slot go, `close(unlink)` all of them; `announce()`
-    says that all is up; `call(hook, *args)` calls a hook; `reopen()` opens log files anew; `upgrade(done)` starts a
-    successor and calls `done` when that has come up, or with what went wrong; `ended()` puts away what is left.
+    raises PortwayError; `release(slot)` lets the sockets of the last slot go; `announce()` says that all is up;
+    `call(hook, *args)` calls a hook; `reopen()` opens log files anew; `upgrade(done)` starts a successor and calls
+    `done` when that has come up, or with what went wrong; `told` is for systemd: reloading, ready, or stopping.
     """
 
     start: Callable[[int], Worker]
     fresh: Callable[[], int]
     release: Callable[[int], None]
-    close: Callable[[], None]
     announce: Callable[[], None]
     call: Callable[..., None]
     reopen: Callable[[], None]
@@ -89,7 +90,7 @@ class Supervisor:
         self._over: asyncio.Future[bool] | None = None
         self._rolls: list[Waiter] = []
         self._upgrading: Waiter | None = None
-        self._superseded = False
+        self._terminal = Terminal()
         self._interrupted = False
         self._asked: set[int] = set()
 
@@ -98,6 +99,7 @@ class Supervisor:
         self._loop = loop = asyncio.get_running_loop()
         self._over = loop.create_future()
         handlers: dict[str, Callable[[], Any]] = {
+            "SIGHUP": self._hang_up,
             "SIGCHLD": self._reap,
             "SIGTERM": partial(self.stop, "SIGTERM"),
             "SIGINT": self._interrupt,
@@ -154,7 +156,6 @@ class Supervisor:
             self._means.told("stopping")
             self._means.call("on_stopping")
             self._do(self.plan.stop(time.monotonic()))
-            self._means.close()
 
     def quit(self) -> None:
         """End at once."""
@@ -196,6 +197,12 @@ class Supervisor:
             self._interrupted = True
             self.stop("SIGINT")
 
+    def _hang_up(self) -> None:
+        if self._terminal.gone:
+            self.stop("the terminal was closed")
+        else:
+            self.roll("SIGHUP")
+
     def _more(self, change: int) -> None:
         self.scale(self.plan.count + change)
 
@@ -213,7 +220,6 @@ class Supervisor:
             log.error("No successor: %s", error)
         else:
             log.info("The successor is up; this supervisor and its workers end")
-            self._superseded = True
             self._do(self.plan.retire(time.monotonic()))
         if waiter is not None and not waiter.done():
             waiter.set_result(error)
@@ -298,7 +304,7 @@ class Supervisor:
         self._means.call("on_worker_started", self._info(child, time.monotonic()))
 
     def _rolled(self, error: str) -> None:
-        log.log(logging.WARNING if error else logging.INFO, "%s", error and ROLL_FAILED or "All workers are replaced")
+        log.log(logging.WARNING if error else logging.INFO, "%s", (error and ROLL_FAILED) or "All workers are replaced")
         self._means.told("ready")
         for waiter in self._rolls:
             if not waiter.done():
@@ -359,17 +365,3 @@ def how_it_ended(info: WorkerInfo) -> str:
         end = f"ended with exit code {code}"
     memory = f", {info.memory / 2**20:.0f} MiB" if info.memory is not None else ""
     return f"(process {info.process}) {end} after {span(info.uptime)}: {info.requests} requests{memory}"
-
-
-def span(seconds: float) -> str:
-    """A time for people."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
