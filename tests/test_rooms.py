@@ -34,7 +34,7 @@ BELOW: dict[str, set[str]] = {
     "config": {"errors", "cpus"},
     "testing": {"probe"},
     "pytest_plugin": {"testing"},
-    "cli": {"errors", "boot", "config", "conform", "migrate", "target", "_modes", "__init__"},
+    "cli": {"errors", "boot", "config", "conform", "migrate", "target", "workers.init", "_modes", "__init__"},
     "__main__": {"cli"},
 }
 LAZILY = {"probe": {"boot"}}  # inside a function only: portway.testing.serve starts a server
