@@ -34,7 +34,18 @@ BELOW: dict[str, set[str]] = {
     "config": {"errors", "cpus"},
     "testing": {"probe"},
     "pytest_plugin": {"testing"},
-    "cli": {"errors", "boot", "config", "conform", "migrate", "target", "workers.control", "_modes", "__init__"},
+    "cli": {
+        "errors",
+        "boot",
+        "config",
+        "conform",
+        "migrate",
+        "target",
+        "workers.control",
+        "workers.init",
+        "_modes",
+        "__init__",
+    },
     "__main__": {"cli"},
 }
 LAZILY = {"probe": {"boot"}}  # inside a function only: portway.testing.serve starts a server

@@ -12,6 +12,7 @@ import click
 from portway.cli.options import SettingsCommand, loaded
 from portway.config import Settings
 from portway.errors import SettingsError
+from portway.workers import init
 
 
 @click.command(cls=SettingsCommand)
@@ -25,6 +26,8 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
     settings = loaded(ctx).settings
     if settings.target is None:
         raise SettingsError("no application; write portway serve main:app, or target = 'main:app' in portway.toml")
+    if settings.workers == 1 and not settings.reload:
+        init.settle()
     from portway import boot  # every room of the server; --help does without
 
     sys.exit(boot.main(settings, partial(fresh, ctx, environ)))
