@@ -22,6 +22,7 @@ from portway.observe import logs
 from portway.server import listen
 from portway.workers.control import Control, place
 from portway.workers.handover import Predecessor, Successor, predecessor
+from portway.workers.nursery import Nursery
 from portway.workers.pidfile import PidFile
 from portway.workers.plan import Plan, Terms
 from portway.workers.spawn import Spawned, Worker
@@ -80,6 +81,8 @@ class Supervision:
         self._environ = dict(os.environ)
         self._callbacks = Callbacks(settings)
         self._successor: Successor | None = None
+        self._nursery: Nursery | None = None
+        self._nurseries: list[Nursery] = []  # those that live
         self._pid = PidFile(settings.pid) if settings.pid is not None else None
         self._watcher = watcher(settings) if settings.reload else None
         if self._pid is not None and self._before is None:
@@ -119,6 +122,7 @@ class Supervision:
     def _means(self) -> Means:
         return Means(
             start=self._start,
+            reaped=self._reaped,
             fresh=self._read_again,
             release=self._sockets.release,
             announce=self._announce,
@@ -146,7 +150,23 @@ class Supervision:
             "main": len(main),
             "own": [listen.own_file(sock) for sock in [*main, *plain]],
         }
-        return Spawned(WORKER, message, [sock.fileno() for sock in [*main, *plain]], self._environ)
+        descriptors = [sock.fileno() for sock in [*main, *plain]]
+        if not self.settings.preload:
+            return Spawned(WORKER, message, descriptors, self._environ)
+        if self._nursery is None or self._nursery.gone:
+            loop, supervisor = asyncio.get_running_loop(), self.supervisor
+            self._nursery = Nursery(WORKER, message, self._environ, loop, supervisor.ended, supervisor.failed)
+            self._nurseries.append(self._nursery)
+        return self._nursery.bear(message, descriptors)
+
+    def _reaped(self, pid: int, code: int) -> None:
+        """A child process has ended that is no worker."""
+        for nursery in [each for each in self._nurseries if each.pid == pid]:
+            self._nurseries.remove(nursery)
+            nursery.reaped(code)
+        if self._successor is not None and self._successor.pid == pid:
+            successor, self._successor = self._successor, None
+            successor.reaped(code)
 
     def _read_again(self) -> int:
         if self._fresh is not None:
@@ -154,6 +174,9 @@ class Supervision:
             if addresses(settings) != addresses(self.settings):
                 log.warning("Other addresses take effect when the server is started anew")
             self.settings, self._environ = settings, environ
+        if self._nursery is not None:
+            self._nursery.dismiss()
+            self._nursery = None
         return self.settings.workers
 
     def _announce(self) -> None:

@@ -19,6 +19,7 @@ from portway.observe import logs
 from portway.server import listen
 from portway.workers.channel import line
 from portway.workers.child import Child
+from portway.workers.nursery import tend
 from portway.workers.passing import take
 from portway.workers.stacks import Stacks
 
@@ -44,6 +45,13 @@ def main() -> int:
         server = Server(settings.target or "", settings)
     except PortwayError as fault:
         return refuse(sock, fault)
+    if message.get("nursery"):
+        birth = tend(socket.socket(fileno=descriptors[0]), sock)
+        if birth is None:
+            return ENDED
+        sock, stacks = socket.socket(fileno=birth.channel), Stacks(birth.stacks)
+        stacks.arm()
+        message, descriptors = take(sock)
     return serve(server, message, descriptors, sock, stacks)
 
 

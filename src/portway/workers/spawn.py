@@ -19,15 +19,23 @@ from portway.workers.passing import give
 class Worker(Protocol):
     """A process that was started: `sock` is the channel to it, `stacks` the file that it writes its stacks into.
 
-    `pid` is 0 as long as it is not known.
+    `pid` is 0 as long as there is none.
     """
 
-    pid: int
-    sock: socket.socket
-    stacks: IO[bytes]
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def sock(self) -> socket.socket: ...
+
+    @property
+    def stacks(self) -> IO[bytes]: ...
 
     def signal(self, number: int) -> None:
         """Send it a signal, if it still lives."""
+
+    def silent(self) -> None:
+        """Its channel has ended."""
 
     def reaped(self, code: int) -> None:
         """It has ended; `code` is negative for a signal."""
@@ -62,6 +70,9 @@ class Spawned:
     def signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+    def silent(self) -> None:
+        """How it ended, the kernel will tell."""
 
     def reaped(self, code: int) -> None:
         self._process.returncode = code

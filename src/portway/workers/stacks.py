@@ -36,6 +36,7 @@ class Stacks:
     def arm(self) -> None:
         """From now on; in the main thread."""
         if ASKED is not None:
+            faulthandler.unregister(ASKED)  # in a fork, another's
             signal.signal(ASKED, self._write)
             faulthandler.register(ASKED, file=self._number, all_threads=True, chain=True)
 

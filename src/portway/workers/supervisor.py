@@ -50,13 +50,14 @@ class WorkerInfo(NamedTuple):
 class Means:
     """What a supervisor works with.
 
-    `start(slot)` starts a worker; `fresh()` reads code and configuration anew, and gives the number of workers, or
+    `start(slot)` starts a worker; `reaped(pid, code)` is told of child processes that are none; `fresh()` reads code and configuration anew, and gives the number of workers, or
     raises PortwayError; `release(slot)` lets the sockets of the last slot go; `announce()` says that all is up;
     `call(hook, *args)` calls a hook; `reopen()` opens log files anew; `upgrade(done)` starts a successor and calls
     `done` when that has come up, or with what went wrong; `told` is for systemd: reloading, ready, or stopping.
     """
 
     start: Callable[[int], Worker]
+    reaped: Callable[[int, int], None]
     fresh: Callable[[], int]
     release: Callable[[int], None]
     announce: Callable[[], None]
@@ -243,12 +244,19 @@ class Supervisor:
         reap(self._reaped)
 
     def _reaped(self, pid: int, code: int) -> None:
-        for key, hand in list(self._hands.items()):
-            if hand.worker.pid == pid:
-                self.ended(key, code)
+        worker = next((hand.worker for hand in self._hands.values() if hand.worker.pid == pid), None)
+        if worker is None:
+            self._means.reaped(pid, code)
+        else:
+            self.ended(worker, code)
 
-    def ended(self, key: int, code: int | None) -> None:
+    def failed(self, worker: Worker, reason: str) -> None:
+        """It cannot start; its end is to follow."""
+        self.plan.failed(self.plan.children[self._key(worker)], reason)
+
+    def ended(self, worker: Worker, code: int | None) -> None:
         """A worker has; `code` is None if nobody knows it."""
+        key = self._key(worker)
         hand = self._hands.pop(key)
         if code is not None:
             hand.worker.reaped(code)
@@ -259,6 +267,9 @@ class Supervisor:
         info = self._info(child, now, hand)._replace(exit_code=code)
         self._means.call("on_worker_exit", info)
         self._do(self.plan.exited(child, how_it_ended(info), now))
+
+    def _key(self, worker: Worker) -> int:
+        return next(key for key, hand in self._hands.items() if hand.worker is worker)
 
     def _look(self) -> None:
         self._timer = None
@@ -299,7 +310,7 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         assert self._loop is not None
         worker = self._means.start(child.slot)
-        channel = Channel(worker.sock, self._loop, partial(self._heard, child), lambda: None)
+        channel = Channel(worker.sock, self._loop, partial(self._heard, child), worker.silent)
         self._hands[child.key] = Hand(worker, channel, time.monotonic())
         self._means.call("on_worker_started", self._info(child, time.monotonic()))
 
