@@ -45,7 +45,7 @@ class Callbacks:
 
     def _check(self) -> None:
         for name, function in self._found.items():
-            if not callable(function) or inspect.iscoroutinefunction(function):
+            if inspect.iscoroutinefunction(function):
                 raise LoadError(f"hooks: {name} of {self.name} is no plain function; write def {name}(…)")
         if self.once is not None and not inspect.iscoroutinefunction(self.once):
             raise LoadError(f"hooks: {ONCE} of {self.name} is no coroutine function; write async def {ONCE}()")

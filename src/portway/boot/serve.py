@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from types import FrameType
 from typing import Any, NoReturn
@@ -25,7 +25,7 @@ from portway.config import Settings, addresses
 from portway.errors import BindError, LifespanFailed
 from portway.observe import logs
 from portway.server.executor import DefaultExecutor
-from portway.server.serve import Service
+from portway.server.serve import Figures, Service
 from portway.types import ASGIApp
 
 log = logging.getLogger("portway")
@@ -61,11 +61,15 @@ class Server:
         settings: Settings | None = None,
         *,
         ssl_context_factory: ContextFactory | None = None,
+        on_worn: Callable[[str], None] | None = None,
     ) -> None:
         """`app` is an application (ASGI 3 or 2) or a target such as "main:app".
 
         `ssl_context_factory(settings, default)` returns the `ssl.SSLContext` to serve with, for all that settings
         cannot say; `default()` is the one that they describe. It is called again when a certificate's file changes.
+
+        `on_worn` is told, once and on the loop, which of the limits of this process is reached (limit_max_requests,
+        limit_max_memory, limit_max_age), such as "100000 requests"; without it the server stops then.
 
         Raises SettingsError for settings that cannot be used, LoadError for a target that cannot be loaded.
         """
@@ -73,7 +77,7 @@ class Server:
         self._pools = Pools(self.settings)
         served = whole(app, self.settings, self._pools).app
         composed = isinstance(served, Mounts | Fallback)
-        self._service = Service(served, plan(self.settings, ssl_context_factory, composed))
+        self._service = Service(served, plan(self.settings, ssl_context_factory, composed), on_worn)
         self._used = False
 
     @property
@@ -101,8 +105,16 @@ class Server:
         """How many requests did not end with the server, even when they were cancelled."""
         return self._service.left
 
-    async def serve(self, on_started: Callable[[], None] | None = None) -> None:
+    async def serve(
+        self,
+        on_started: Callable[[], None] | None = None,
+        sockets: Sequence[socket.socket] | None = None,
+        redirect_sockets: Sequence[socket.socket] | None = None,
+    ) -> None:
         """Serve until `stop`; once in the life of this object. `on_started` is called when all is up.
+
+        With `sockets`, which are bound, it serves there and binds nothing itself; `redirect_sockets` are then those
+        that lead to https. They are closed in the end.
 
         Raises BindError, and LifespanFailed if the application cannot start. Cancelled, it ends at once.
         """
@@ -110,18 +122,31 @@ class Server:
             raise RuntimeError("this server has served already; make another one")
         self._used = True
         try:
-            bound = bind(addresses(self.settings))
-            await self._service.serve(bound, on_started, bind_redirects(self.settings, bound))
+            if sockets is None:
+                sockets = bound = bind(addresses(self.settings))
+                redirect_sockets = bind_redirects(self.settings, bound)
+            await self._service.serve(sockets, on_started, redirect_sockets or ())
         finally:
             self._pools.close()
             logs.flush()
 
-    def stop(self, force: bool = False) -> None:
+    def stop(self, force: bool = False, patient: bool = False) -> None:
         """End: accept no more, finish what is under way within the grace; with `force`, without any grace.
 
-        May be called from any thread, before `serve`, and more than once.
+        A connection on which nothing is under way is closed at once; if `patient`, only when it has been silent
+        for a second, so that who is just about to send a request is answered.
+
+        May be called from any thread, before `serve`, and more than once; the second call ends --drain-delay.
         """
-        self._service.stop(force)
+        self._service.stop(force, patient)
+
+    def retire(self) -> None:
+        """End, patiently and without delay, while other processes go on with the same listening sockets."""
+        self._service.retire()
+
+    def figures(self) -> Figures:
+        """The requests begun so far, those under way, and the connections that are open."""
+        return self._service.figures()
 
 
 def run(
@@ -256,7 +281,7 @@ class Stops:
                 os.write(2, b"Ended at once\n")
                 leave(INTERRUPTED)
             self._interrupted = True
-        self._server.stop()
+        self._server.stop(patient=number != signal.SIGINT)
         hint = "; press Ctrl+C again to end at once" if self._interrupted else ""
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(log.info, "Stopping (%s)%s", signal.Signals(number).name, hint)

@@ -51,6 +51,10 @@ class Sockets:
         over = range(self.count + slot, len(place.sockets), self.count)
         return [place.sockets[slot], *(place.sockets[number] for number in over)]
 
+    def shared(self) -> set[int]:
+        """The descriptors of those that all workers have."""
+        return {sock.fileno() for place in self.places if place.shared for sock in place.sockets}
+
     def release(self, slot: int) -> None:
         """Nobody will have this slot, the last one: let its sockets go. Its worker, if there is one, has copies."""
         self.count = slot
@@ -76,7 +80,7 @@ class Sockets:
             {
                 "shared": place.shared,
                 "redirects": place.redirects,
-                "own": [listen.own_file(sock) for sock in place.sockets],
+                "origins": [listen.origin(sock) for sock in place.sockets],
             }
             for place in self.places
         ]
@@ -87,7 +91,7 @@ def adopted(described: Sequence[dict[str, Any]], descriptors: Sequence[int], cou
     """Those of a predecessor."""
     left = iter(descriptors)
     places = [
-        Place([listen.adopted(next(left), own) for own in each["own"]], each["shared"], each["redirects"])
+        Place([listen.adopted(next(left), origin) for origin in each["origins"]], each["shared"], each["redirects"])
         for each in described
     ]
     return Sockets(places, count)

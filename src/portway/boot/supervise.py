@@ -28,7 +28,6 @@ from portway.workers.plan import Plan, Terms
 from portway.workers.spawn import Spawned, Worker
 from portway.workers.supervisor import Means, Supervisor
 from portway.workers.systemd import Notifier, inherited
-from portway.workers.watch import Watcher
 
 log = logging.getLogger("portway")
 
@@ -143,12 +142,14 @@ class Supervision:
 
     def _start(self, slot: int) -> Worker:
         main, plain = self._sockets.of(slot, redirects=False), self._sockets.of(slot, redirects=True)
+        shared = self._sockets.shared()
         message = {
             "settings": vars(of_worker(self.settings)),
             "argv": sys.argv,
             "path": sys.path,
             "main": len(main),
-            "own": [listen.own_file(sock) for sock in [*main, *plain]],
+            "origins": [listen.origin(sock) for sock in [*main, *plain]],
+            "shared": [sock.fileno() in shared for sock in [*main, *plain]],
         }
         descriptors = [sock.fileno() for sock in [*main, *plain]]
         if not self.settings.preload:
@@ -290,8 +291,10 @@ def of_worker(settings: Settings) -> Settings:
     )
 
 
-def watcher(settings: Settings) -> Watcher:
+def watcher(settings: Settings) -> Any:
     """Of the files that --reload watches."""
+    from portway.workers.watch import Watcher
+
     folders = settings.reload_dir or (settings.app_dir,)
     files = [each for each in (settings.env_file, "portway.toml", "pyproject.toml") if each is not None]
     return Watcher(folders, settings.reload_include, settings.reload_exclude, files, settings.reload_delay)

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from portway.boot.callbacks import Callbacks
@@ -22,6 +23,17 @@ from portway.workers.child import Child
 from portway.workers.nursery import tend
 from portway.workers.passing import take
 from portway.workers.stacks import Stacks
+
+
+class Worn:
+    """Passes on that this process has served long enough; made with the server, before the worker is."""
+
+    def __init__(self) -> None:
+        self.child: Child | None = None
+
+    def __call__(self, reason: str) -> None:
+        if self.child is not None:
+            self.child.worn(reason)
 
 
 def main() -> int:
@@ -42,7 +54,8 @@ def main() -> int:
     try:
         settings = settings_of(message)
         prepare(settings)
-        server = Server(settings.target or "", settings)
+        worn = Worn()
+        server = Server(settings.target or "", settings, on_worn=worn)
     except PortwayError as fault:
         return refuse(sock, fault)
     if message.get("nursery"):
@@ -52,21 +65,22 @@ def main() -> int:
         sock, stacks = socket.socket(fileno=birth.channel), Stacks(birth.stacks)
         stacks.arm()
         message, descriptors = take(sock)
-    return serve(server, message, descriptors, sock, stacks)
+    return serve(server, worn, message, descriptors, sock, stacks)
 
 
 def serve(
-    server: Server, message: dict[str, Any], descriptors: Sequence[int], sock: socket.socket, stacks: Stacks
+    server: Server, worn: Worn, message: dict[str, Any], descriptors: Sequence[int], sock: socket.socket, stacks: Stacks
 ) -> int:  # fmt: skip
     """Serve in a loop until the supervisor says so; the exit code."""
     settings = server.settings
     main, plain = sockets_of(message, descriptors)
+    common = [sock for sock, shared in zip([*main, *plain], message["shared"], strict=True) if shared]
     try:
         once = Callbacks(settings).once
     except PortwayError as fault:
         return refuse(sock, fault)
-    child = Child(sock, logs.reopen, once)
-    server.on_worn = child.worn
+    child = Child(sock, partial(disown, common), logs.reopen, once)
+    worn.child = child
     threads = executor(server)
     code = ENDED
     with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
@@ -87,6 +101,13 @@ def serve(
     return code
 
 
+def disown(sockets: list[socket.socket]) -> None:
+    """Leave these to the other workers."""
+    for sock in sockets:
+        if isinstance(sock, listen.Own):
+            sock.disown()
+
+
 def settings_of(message: dict[str, Any]) -> Settings:
     return settled(None, message["settings"])
 
@@ -95,7 +116,7 @@ def sockets_of(
     message: dict[str, Any], descriptors: Sequence[int]
 ) -> tuple[list[socket.socket], list[socket.socket]]:  # fmt: skip
     """Where requests are served, and where they are led to https."""
-    found = [listen.adopted(number, own) for number, own in zip(descriptors, message["own"], strict=True)]
+    found = [listen.adopted(*each) for each in zip(descriptors, message["origins"], strict=True)]
     return found[: message["main"]], found[message["main"] :]
 
 

@@ -1,7 +1,7 @@
 """A worker's side of its channel: it tells that it lives, and obeys.
 
 tells    beat (figures) · ready · worn (why) · failed (why) · resigned
-obeys    retire · stop · elect · reopen
+obeys    retire (others have its sockets) · leave (they have those that are shared) · stop · elect · reopen
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any, Protocol
 
+from portway.memory import resident
 from portway.workers.channel import Channel, Message
-from portway.workers.memory import resident
 
 log = logging.getLogger("portway")
 
@@ -36,7 +36,7 @@ Once = Callable[[], Coroutine[Any, Any, object]]
 class Served(Protocol):
     """The server that this worker is."""
 
-    def stop(self, force: bool = False) -> None: ...
+    def stop(self, force: bool = False, patient: bool = False) -> None: ...
 
     def retire(self) -> None: ...
 
@@ -46,9 +46,14 @@ class Served(Protocol):
 class Child:
     """On the loop that serves; made before the server is, and bound to it by `serve`."""
 
-    def __init__(self, sock: socket.socket, reopen: Callable[[], None], once: Once | None) -> None:
-        """`reopen` opens the log files anew, `once` is what one worker runs for all."""
+    def __init__(
+        self, sock: socket.socket, disown: Callable[[], None], reopen: Callable[[], None], once: Once | None
+    ) -> None:  # fmt: skip
+        """`disown` leaves the sockets that all workers have to the others; `reopen` opens the log files anew; `once`
+        is what one worker runs for all.
+        """
         self._sock = sock
+        self._disown = disown
         self._reopen = reopen
         self._once = once
         self._server: Served | None = None
@@ -112,10 +117,8 @@ class Child:
 
     def _obey(self, message: Message) -> None:
         order = message.get("do")
-        if order == "retire":
-            self._leave(retire=True)
-        elif order == "stop":
-            self._leave(retire=False)
+        if order in ("retire", "leave", "stop"):
+            self._leave(order)
         elif order == "reopen":
             self._reopen()
         elif order == "elect":
@@ -124,17 +127,20 @@ class Child:
     def _orphaned(self) -> None:
         if not self._leaving:
             log.error("The supervisor is gone; this worker ends")
-            self._leave(retire=False)
+            self._leave("stop")
 
-    def _leave(self, retire: bool) -> None:
+    def _leave(self, order: str) -> None:
         assert self._server is not None
         self._leaving = True
         if self._running is not None:
             self._running.cancel()
-        if retire:
+        if order == "retire":
             self._server.retire()
-        else:
-            self._server.stop()
+            return
+        if order == "leave":
+            self._disown()
+            self._server.stop(patient=True)  # and the second time without --drain-delay: the server goes on
+        self._server.stop(patient=True)
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         """Who wants one worker to end asks the supervisor: it knows whether the whole server does."""

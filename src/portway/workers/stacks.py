@@ -15,7 +15,7 @@ import traceback
 from types import FrameType
 from typing import IO
 
-ASKED = getattr(signal, "SIGUSR2", None)
+ASKED: int = getattr(signal, "SIGUSR2", 0)
 
 # After what Python wrote: it is whole.
 WHOLE = b"\n-- end of stacks --\n"
@@ -35,7 +35,7 @@ class Stacks:
 
     def arm(self) -> None:
         """From now on; in the main thread."""
-        if ASKED is not None:
+        if ASKED:
             faulthandler.unregister(ASKED)  # in a fork, another's
             signal.signal(ASKED, self._write)
             faulthandler.register(ASKED, file=self._number, all_threads=True, chain=True)

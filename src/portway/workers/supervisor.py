@@ -50,10 +50,11 @@ class WorkerInfo(NamedTuple):
 class Means:
     """What a supervisor works with.
 
-    `start(slot)` starts a worker; `reaped(pid, code)` is told of child processes that are none; `fresh()` reads code and configuration anew, and gives the number of workers, or
-    raises PortwayError; `release(slot)` lets the sockets of the last slot go; `announce()` says that all is up;
-    `call(hook, *args)` calls a hook; `reopen()` opens log files anew; `upgrade(done)` starts a successor and calls
-    `done` when that has come up, or with what went wrong; `told` is for systemd: reloading, ready, or stopping.
+    `start(slot)` starts a worker; `reaped(pid, code)` is told of child processes that are none; `fresh()` reads code
+    and configuration anew, and gives the number of workers, or raises PortwayError; `release(slot)` lets the sockets
+    of the last slot go; `announce()` says that all is up; `call(hook, *args)` calls a hook; `reopen()` opens log files
+    anew; `upgrade(done)` starts a successor and calls `done` when that has come up, or with what went wrong; `told` is
+    for systemd: reloading, ready, or stopping.
     """
 
     start: Callable[[int], Worker]
@@ -289,7 +290,8 @@ class Supervisor:
             case plan.Start(child):
                 self._start(child)
             case plan.Retire(child, last):
-                self._hands[child.key].channel.send({"do": "stop" if last else "retire"})
+                order = ("stop" if self.plan.stopping else "leave") if last else "retire"
+                self._hands[child.key].channel.send({"do": order})
             case plan.Ask(child):
                 self._ask(child)
             case plan.Kill(child):
