@@ -73,9 +73,15 @@ def _trace(lines: list[str]) -> str:
     return "".join(lines).rstrip()
 
 
+def clear(file: IO[bytes]) -> None:
+    """The supervisor's side: before it asks. Both sides have one position in the file."""
+    os.ftruncate(file.fileno(), 0)
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+
+
 def read(file: IO[bytes]) -> tuple[str, bool]:
-    """The supervisor's side: what was written since it was last read, and whether it is whole."""
-    data = file.read()
+    """What was written since then, and whether it is whole."""
+    data = os.pread(file.fileno(), 4 * MOST, 0)
     _, marked, readable = data.rpartition(READABLE)
     if marked and readable.endswith(WHOLE):
         return readable.removesuffix(WHOLE).decode("utf-8", "replace"), True

@@ -326,7 +326,7 @@ class Supervisor:
 
     def _ask(self, child: Child) -> None:
         hand = self._hands[child.key]
-        stacks.read(hand.worker.stacks)  # what was there before is not what is asked for
+        stacks.clear(hand.worker.stacks)
         hand.worker.signal(stacks.ASKED)
         self._asked.add(child.key)
 
