@@ -208,7 +208,9 @@ class Plan:
         heir = self._successor(child)
         if heir is not None:
             heir.replaces = None
-        if child.phase == "leaving" or self.stopping:
+        if self._failed:
+            pass  # why it ends was told
+        elif child.phase == "leaving" or self.stopping:
             why = f" ({child.reason})" if child.killed else ""
             self._say("warning" if child.killed else "info", f"{self.name(child)} {how}{why}")
         elif child.phase == "starting":
@@ -279,20 +281,12 @@ class Plan:
 
     def stop(self, now: float) -> list[Action]:
         """End, in good order."""
-        if not self.stopping:
-            self.stopping = True
-            self._worn.clear()
-            for child in self.children.values():
-                self._leave(child, now, last=True)
+        self._begin_to_end(now, last=True)
         return self._settle(now)
 
     def retire(self, now: float) -> list[Action]:
         """End, while somebody else goes on with all the sockets."""
-        if not self.stopping:
-            self.stopping = True
-            self._worn.clear()
-            for child in self.children.values():
-                self._leave(child, now)
+        self._begin_to_end(now, last=False)
         return self._settle(now)
 
     def quit(self, now: float) -> list[Action]:
@@ -349,6 +343,13 @@ class Plan:
         self.children[child.key] = child
         slot.again = None
         self._out.append(Start(child))
+
+    def _begin_to_end(self, now: float, last: bool) -> None:
+        if not self.stopping:
+            self.stopping = True
+            self._worn.clear()
+            for child in self.children.values():
+                self._leave(child, now, last)
 
     def _leave(self, child: Child, now: float, last: bool = False) -> None:
         if child.phase != "leaving" and not child.killed:
@@ -409,7 +410,7 @@ class Plan:
             self._failed = True
             for other in self.children.values():  # of one reason, one is told
                 self._kill(other, "another worker could not start")
-            self.stop(now)
+            self._begin_to_end(now, last=True)
 
     def _end_roll(self, error: str) -> None:
         self._say("error", error)
