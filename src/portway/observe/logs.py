@@ -6,17 +6,22 @@ output. Nothing that happens to these streams (a full disk, a closed pipe) may s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import logging.config
+import logging.handlers
 import os
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from portway.errors import SettingsError
+
+log = logging.getLogger("portway")
 
 TRACE = 5
 LEVELS = {
@@ -144,9 +149,9 @@ class Lines(logging.Handler):
         if isinstance(error, BrokenPipeError):  # nobody will ever read it
             self._stream = None
             _lead_to_nowhere(stream)
-        if not self._failing and stream is not sys.stderr:
-            self._failing = True
-            logging.getLogger("portway").error("The access log cannot be written: %s", error)
+        told, self._failing = self._failing, True
+        if not told and stream is not sys.stderr:
+            log.error("The access log cannot be written: %s", error)
 
 
 def _lead_to_nowhere(stream: TextIO) -> None:
@@ -184,6 +189,52 @@ def flush() -> None:
         for handler in logging.getLogger(name).handlers:
             if isinstance(handler, Lines):
                 handler.flush()
+
+
+def reopen() -> None:
+    """Open the files of all handlers again, by their names: logrotate may have moved them.
+
+    One that cannot be opened is told, and written to as before.
+    """
+    failed: dict[str, OSError] = {}
+    for handler in set(_handlers()):
+        if isinstance(handler, logging.FileHandler):
+            try:
+                _open_again(handler)
+            except OSError as error:
+                failed[handler.baseFilename] = error
+    for path, why in failed.items():
+        log.error("The log file %s cannot be opened again: %s; the old one stays", path, why.strerror or why)
+
+
+def _handlers() -> Iterator[logging.Handler]:
+    """Those of every logger, and those that they pass records on to."""
+    known = [logging.root, *logging.root.manager.loggerDict.values()]
+    waiting = [handler for logger in known if isinstance(logger, logging.Logger) for handler in logger.handlers]
+    while waiting:
+        handler = waiting.pop()
+        yield handler
+        if isinstance(handler, logging.handlers.MemoryHandler) and handler.target is not None:
+            waiting.append(handler.target)
+        elif (listener := getattr(handler, "listener", None)) is not None:  # a QueueHandler's, from Python 3.12 on
+            waiting += listener.handlers
+
+
+def _open_again(handler: logging.FileHandler) -> None:
+    handler.acquire()
+    mode = handler.mode
+    try:
+        old = handler.stream
+        if old is None:  # it opens its file when it has something to write
+            return
+        # Another mode would empty a file that nobody has moved, or refuse it.
+        handler.mode = mode.replace("w", "a").replace("x", "a")
+        handler.stream = handler._open()
+        with contextlib.suppress(OSError):  # a full disk loses what was not written yet
+            old.close()
+    finally:
+        handler.mode = mode
+        handler.release()
 
 
 def _ours(stream: TextIO | None, name: str, formatter: Formatter) -> None:
