@@ -131,6 +131,10 @@ class Service:
             for sock in [*self.sockets, *self._plain]:
                 listen.close(sock)
 
+    async def ending(self) -> None:
+        """Wait until the end begins."""
+        await self._stopping.wait()
+
     def stop(self, force: bool = False) -> None:
         """End in good order: finish what is under way, within the grace. With `force`, without any grace.
 
