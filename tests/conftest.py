@@ -67,9 +67,11 @@ class Stream:
 
 
 class Command:
-    """`portway serve` with these arguments, in a folder with the application in main.py."""
+    """`portway serve` with these arguments, in a folder with the application in main.py; `before` is a command that
+    starts it.
+    """
 
-    def __init__(self, folder: Path, args: tuple[str, ...], **rest: object) -> None:
+    def __init__(self, folder: Path, args: tuple[str, ...], before: tuple[str, ...] = (), **rest: object) -> None:
         environ = {name: text for name, text in os.environ.items() if not name.startswith("PORTWAY_")}
         if "PORTWAY_PURE" in os.environ:
             environ["PORTWAY_PURE"] = os.environ["PORTWAY_PURE"]
@@ -77,7 +79,7 @@ class Command:
         environ.pop("PYTHONUNBUFFERED", None)  # streams are as most people have them
         options: dict[str, object] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | rest
         self.process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]
-            [sys.executable, "-m", "portway", "serve", *args], cwd=folder, env=environ, text=True, **options
+            [*before, sys.executable, "-m", "portway", "serve", *args], cwd=folder, env=environ, text=True, **options
         )
         self.out = Stream(self.process.stdout) if self.process.stdout else None
         self.err = Stream(self.process.stderr) if self.process.stderr else None
@@ -111,7 +113,7 @@ def portway_in() -> Iterator[Portway]:
     """Start `portway serve` in a folder: `portway_in(folder, "main:app", "--port", "0")`."""
     started: list[Command] = []
 
-    def start(folder: Path, *args: str, **rest: object) -> Command:
+    def start(folder: Path, *args: str, **rest: Any) -> Command:
         started.append(Command(folder, args, **rest))
         return started[-1]
 
@@ -129,7 +131,7 @@ def portway_in() -> Iterator[Portway]:
 def portway_command(tmp_path: Path, portway_in: Portway) -> Portway:
     """Start `portway serve main:app` with further arguments: `portway_command(source, "--port", "0")`."""
 
-    def start(source: str, *args: str, **rest: object) -> Command:
+    def start(source: str, *args: str, **rest: Any) -> Command:
         (tmp_path / "main.py").write_text(source)
         return portway_in(tmp_path, "main:app", *args, **rest)
 

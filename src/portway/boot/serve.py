@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import platform
-import signal
 import socket
-import sys
-import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
-from types import FrameType
 from typing import Any, NoReturn
 
 import portway
 from portway import _modes
 from portway.boot.applications import Pools, named, whole
 from portway.boot.objects import ContextFactory, bind, bind_redirects, loop_factory, plan, settled
+from portway.boot.signals import Orders, Stops
+from portway.boot.systemd import told, with_sockets
 from portway.compose import Fallback, Mounts
 from portway.config import Settings, addresses
 from portway.errors import BindError, LifespanFailed
@@ -27,22 +25,19 @@ from portway.observe import logs
 from portway.server.executor import DefaultExecutor
 from portway.server.serve import Figures, Service
 from portway.types import ASGIApp
+from portway.workers.pidfile import PidFile
+from portway.workers.systemd import Notifier
 
 log = logging.getLogger("portway")
 
 # Set by a supervisor for its successor (see `workers.handover`).
 HANDOVER = "PORTWAY_HANDOVER"
 
-# Exit codes: 1 and 3 are uvicorn's, 2 is click's for a wrong call (wrong settings, nothing to load), 130 is a
-# shell's for SIGINT.
+# Exit codes: 1 and 3 are uvicorn's, 2 is click's for a wrong call (wrong settings, nothing to load); those of signals
+# stand beside these.
 ENDED = 0
 NO_ADDRESS = 1
 NO_START = 3
-INTERRUPTED = 130
-
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
-if sys.platform == "win32":
-    SIGNALS.append(signal.SIGBREAK)
 
 
 class Server:
@@ -130,6 +125,10 @@ class Server:
             self._pools.close()
             logs.flush()
 
+    async def ending(self) -> None:
+        """Wait until the end begins, for whatever reason."""
+        await self._service.ending()
+
     def stop(self, force: bool = False, patient: bool = False) -> None:
         """End: accept no more, finish what is under way within the grace; with `force`, without any grace.
 
@@ -158,6 +157,9 @@ def run(
 ) -> None:
     """Serve `app` until SIGTERM or SIGINT, in a loop of its own, and return when all is ended.
 
+    Both signals are put back as they were then. All others remain what your script makes of them, and so do the
+    variables of systemd: the process is yours, and more than a server perhaps. `portway serve` has one to itself.
+
     `changes` are settings by name: `portway.run(app, port=8080, log_level="debug")`. Raises what
     `Server` and its `serve` raise.
     """
@@ -166,7 +168,7 @@ def run(
     server = Server(app, chosen, ssl_context_factory=ssl_context_factory)
     with asyncio.Runner(loop_factory=loop_factory(chosen.loop)) as runner:
         runner.get_loop().set_default_executor(executor(server))
-        stops = Stops(server, runner.get_loop())
+        stops = Stops(server, runner.get_loop(), leave)
         stops.listen()
         try:
             runner.run(_serve(server, app))
@@ -185,23 +187,47 @@ def main(settings: Settings, fresh: Any = None) -> int:
         return supervise(settings, fresh)
     occupy_standard_descriptors()
     prepare(settings)
+    return alone(with_sockets(settings))
+
+
+def alone(settings: Settings) -> int:
+    """As one process, which is the server and nothing else; its exit code."""
+    file = PidFile(settings.pid) if settings.pid else None
+    try:
+        if file is not None:
+            file.take()
+        return _alone(settings, partial(leave, file=file))
+    except BindError as failed:
+        log.error("%s", failed)
+        return NO_ADDRESS
+    finally:
+        if file is not None:
+            file.remove()
+
+
+def _alone(settings: Settings, end: Callable[[int], NoReturn]) -> int:
+    notifier = Notifier()
+    orders = Orders(end)
     server = Server(settings.target or "", settings)
     threads = executor(server)
     code = ENDED
     try:
         with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
-            runner.get_loop().set_default_executor(threads)
-            stops = Stops(server, runner.get_loop())
+            loop = runner.get_loop()
+            loop.set_default_executor(threads)
+            stops = Stops(server, loop, end)
             stops.listen()
-            runner.run(_serve(server, settings.target))
+            orders.serve(server, loop)
+            runner.run(_serve(server, settings.target, notifier))
             stops.surrender()
+            orders.surrender()
             if server.left:  # the loop, and Python, would wait for them for ever
-                leave(ENDED)
+                end(ENDED)
     except (BindError, LifespanFailed) as failed:
         log.error("%s", failed)
         code = NO_ADDRESS if isinstance(failed, BindError) else NO_START
     if threads.left:  # Python would wait for them for ever
-        leave(code)
+        end(code)
     return code
 
 
@@ -231,60 +257,28 @@ def executor(server: Server) -> DefaultExecutor:
     return DefaultExecutor(server.settings.executor_threads, server._service.grace_left)
 
 
-async def _serve(server: Server, app: Any) -> None:
+async def _serve(server: Server, app: Any, notifier: Notifier | None = None) -> None:
     log.info("%s", ours())
-    await server.serve(lambda: announce(server, app))
+    notifier = notifier or Notifier({})
+
+    def up() -> None:
+        announce(server, app)
+        notifier.ready(f"Serving on {', '.join(server.urls)}")
+
+    async with told(notifier, server):
+        await server.serve(up)
     log.info("Stopped")
 
 
-def leave(code: int) -> NoReturn:
-    """End the process now, whatever still runs in it."""
+def leave(code: int, file: PidFile | None = None) -> NoReturn:
+    """End the process now, whatever still runs in it; its pid file goes with it."""
     try:
+        if file is not None:
+            file.remove()
         logs.flush()
         logging.shutdown()
     finally:
         os._exit(code)
-
-
-class Stops:
-    """What signals do: the first SIGINT or SIGTERM ends in good order, a second SIGINT at once.
-
-    Handlers of Python's own, not the loop's: they run even while the application blocks the loop. What they
-    interrupt may hold a lock, so they take none: the loop tells the log.
-    """
-
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
-        self._server = server
-        self._loop = loop
-        self._interrupted = False
-        self._before: dict[int, Any] = {}
-
-    def listen(self) -> None:
-        """From now on; outside the main thread, where signals do not come, this does nothing."""
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._heed) for number in SIGNALS}
-
-    def ignore(self) -> None:
-        """Put back what was there before."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def surrender(self) -> None:
-        """All is ended and written: what may keep the process, a thread perhaps, is for the next signal."""
-        for number in self._before:
-            signal.signal(number, signal.SIG_DFL)
-
-    def _heed(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT:
-            if self._interrupted:
-                signal.signal(number, signal.SIG_DFL)  # should the log be stuck, a third one helps
-                os.write(2, b"Ended at once\n")
-                leave(INTERRUPTED)
-            self._interrupted = True
-        self._server.stop(patient=number != signal.SIGINT)
-        hint = "; press Ctrl+C again to end at once" if self._interrupted else ""
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(log.info, "Stopping (%s)%s", signal.Signals(number).name, hint)
 
 
 def ours() -> str:

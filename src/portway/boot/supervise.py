@@ -16,6 +16,7 @@ from portway.boot.callbacks import Callbacks
 from portway.boot.objects import bind, bind_redirects
 from portway.boot.serve import ENDED, HANDOVER, NO_ADDRESS, NO_START, occupy_standard_descriptors, prepare
 from portway.boot.sockets import Place, Sockets, adopted, placed
+from portway.boot.systemd import with_sockets
 from portway.config import Fd, Settings, addresses
 from portway.errors import BindError, SettingsError
 from portway.observe import logs
@@ -27,7 +28,7 @@ from portway.workers.pidfile import PidFile
 from portway.workers.plan import Plan, Terms
 from portway.workers.spawn import Spawned, Worker
 from portway.workers.supervisor import Means, Supervisor
-from portway.workers.systemd import Notifier, inherited
+from portway.workers.systemd import Notifier
 
 log = logging.getLogger("portway")
 
@@ -72,10 +73,10 @@ class Supervision:
     """Everything around the supervisor."""
 
     def __init__(self, settings: Settings, fresh: Fresh | None) -> None:
-        self.settings = settings
+        self._asked = addresses(settings)
+        self.settings = settings = with_sockets(settings)
         self._fresh = fresh
         self._notifier = Notifier(os.environ)
-        given = inherited(os.environ)
         self._before: Predecessor | None = predecessor(os.environ.pop(HANDOVER, ""))
         self._environ = dict(os.environ)
         self._callbacks = Callbacks(settings)
@@ -86,7 +87,7 @@ class Supervision:
         self._watcher = watcher(settings) if settings.reload else None
         if self._pid is not None and self._before is None:
             self._pid.take()
-        self._sockets = self._opened(given)
+        self._sockets = self._opened()
         self.supervisor = Supervisor(plan_of(settings, self._callbacks.once is not None), self._means())
 
     async def run(self) -> bool:
@@ -131,12 +132,12 @@ class Supervision:
             told=self._tell,
         )
 
-    def _opened(self, given: list[int]) -> Sockets:
+    def _opened(self) -> Sockets:
         settings = self.settings
         if self._before is not None:
             return adopted(self._before.message["places"], self._before.descriptors, settings.workers)
         places: list[Place] = []
-        for address in [Fd(number) for number in given] or addresses(settings):
+        for address in addresses(settings):
             places += placed(bind([address]), isinstance(address, Fd), redirects=False)
         return Sockets(places + placed(bind_redirects(settings, []), False, redirects=True), settings.workers)
 
@@ -172,7 +173,7 @@ class Supervision:
     def _read_again(self) -> int:
         if self._fresh is not None:
             settings, environ = self._fresh()
-            if addresses(settings) != addresses(self.settings):
+            if addresses(settings) != self._asked:
                 log.warning("Other addresses take effect when the server is started anew")
             self.settings, self._environ = settings, environ
         if self._nursery is not None:

@@ -120,6 +120,10 @@ class Service:
                 else:
                     listen.close(sock)
 
+    async def ending(self) -> None:
+        """Wait until the end begins."""
+        await self._stopping.wait()
+
     def stop(self, force: bool = False, patient: bool = False) -> None:
         """End in good order: finish what is under way, within the grace. With `force`, without any grace; `patient`,
         with a moment for those who are about to ask for something on a connection that they have.
