@@ -406,10 +406,9 @@ class Plan:
             self._pause(slot, now)
         else:
             self._say("error", why)
-            self._failed = True
+            self._failed = self.stopping = True
             for other in self.children.values():  # of one reason, one is told
                 self._kill(other, "another worker could not start")
-            self.stop(now)
 
     def _end_roll(self, error: str) -> None:
         self._say("error", error)
