@@ -215,8 +215,7 @@ class Plan:
             self._not_started(child, how, now)
         else:
             self._say("error", f"{self.name(child)} {how}")
-            if heir is None:
-                self._again(child, now)
+            self._again(child, now)
         return self._settle(now)
 
     def resigned(self, child: Child, done: bool, pause: float, now: float) -> list[Action]:
@@ -418,10 +417,12 @@ class Plan:
             self._out.append(Rolled(error))
 
     def _again(self, child: Child, now: float) -> None:
-        """Have another one in its place."""
-        if child.slot >= len(self.slots):
+        """Have another one in its place, unless there is."""
+        if child.slot >= len(self.slots) or any(other.slot == child.slot for other in self._standing()):
             return
         slot = self.slots[child.slot]
+        if slot.again is not None:
+            return
         if now - child.ready_at >= SETTLED:
             slot.deaths = 0
         self._pause(slot, now)
