@@ -247,8 +247,8 @@ class Plan:
         self._rolling = True
         self._worn.clear()
         for child in self.children.values():
-            if child.phase == "starting" and not child.killed:  # with what the code was
-                self._kill(child, "it started with what has changed meanwhile")
+            if child.phase == "starting":  # with what the code was
+                self._drop(child, "it started with what has changed meanwhile")
             elif child.phase == "ready":
                 self._worn.append(child)
         for slot in self.slots:
@@ -267,7 +267,7 @@ class Plan:
                 if child in self._worn:
                     self._worn.remove(child)
                 if child.phase == "starting":
-                    self._kill(child, "it is not needed any more")
+                    self._drop(child, "it is not needed any more")
                 elif child.phase == "ready":
                     self._leave(child, now, last=True)
         del self.slots[count:]
@@ -362,6 +362,12 @@ class Plan:
             child.reason = child.reason or reason
             self._out.append(Kill(child))
 
+    def _drop(self, child: Child, reason: str) -> None:
+        """Its start is of no use any more, and that it was late says nothing."""
+        self._unask(child)
+        self._kill(child, reason)
+        child.reason = reason
+
     def _say(self, level: Level, text: str) -> None:
         self._out.append(Say(level, text))
 
@@ -393,8 +399,9 @@ class Plan:
 
     def _not_started(self, child: Child, how: str, now: float) -> None:
         why = child.reason or how
-        if child.slot >= len(self.slots) or (child.killed and not child.asked):
-            return  # whoever killed it has seen to what follows
+        if child.killed and not child.asked:  # it was dropped
+            self._say("info", f"{self.name(child)} {how} ({child.reason})")
+            return
         slot = self.slots[child.slot]
         if child.replaces is not None:
             self._end_roll(f"{self.name(child)} could not be replaced: {why}")
