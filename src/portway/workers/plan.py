@@ -436,7 +436,7 @@ class Plan:
 
     def _pause(self, slot: Slot, now: float) -> None:
         pause = min(LONGEST_PAUSE, 2.0 ** (slot.deaths - 1)) if slot.deaths else 0.0
-        slot.deaths += 1
+        slot.deaths = min(slot.deaths + 1, 10)  # from here on it is the longest
         slot.again = now + pause
         if pause:
             self._say("info", f"Worker {slot.number + 1} is started again in {pause:g} s")
