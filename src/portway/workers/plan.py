@@ -485,9 +485,9 @@ class Plan:
     def _elect(self, now: float) -> None:
         if not self._elects or self.elected is not None or now < self._elect_at:
             return
+        self._elect_at = 0.0
         able = [each for each in self._standing() if each.phase == "ready" and self._successor(each) is None]
         chosen = min((each for each in able if each not in self._worn), key=lambda each: each.key, default=None)
         if chosen is not None:
             self.elected = chosen
-            self._elect_at = 0.0
             self._out.append(Elect(chosen))
