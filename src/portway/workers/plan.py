@@ -153,20 +153,21 @@ class Plan:
         self._rolling = False
         self._failed = False
         self._ended = False
-        self._looked = 0.0
-        self._look_at = 0.0
+        self._seen = 0.0  # the time, as it was last
+        self._due = float("inf")
         self._out: list[Action] = []
 
     # --- what happens ---
 
     def begin(self, now: float) -> list[Action]:
-        self._looked = now
+        self._wake(now)
         for slot in self.slots:
             self._start(slot, now)
         return self._settle(now)
 
     def ready(self, child: Child, now: float) -> list[Action]:
         """Its application is up, and it serves."""
+        self._wake(now)
         if child.phase == "starting" and not child.killed:
             child.phase = "ready"
             child.heard = child.ready_at = now
@@ -179,6 +180,7 @@ class Plan:
 
     def heard(self, child: Child, figures: dict[str, Any], now: float) -> list[Action]:
         """Its loop turns; `figures` are requests, connections and whatever else it tells."""
+        self._wake(now)
         child.figures = figures
         child.heard = now
         if child.asked and child.phase == "ready" and not child.killed:
@@ -188,6 +190,7 @@ class Plan:
 
     def worn(self, child: Child, reason: str, now: float) -> list[Action]:
         """It is to be replaced when its turn comes."""
+        self._wake(now)
         if child.phase == "ready" and child not in self._worn and self._successor(child) is None:
             self._say("info", f"{self.name(child)} is replaced: {reason}")
             self._worn.append(child)
@@ -201,6 +204,7 @@ class Plan:
         """It is gone; `how` is what is said of it."""
         if self.children.pop(child.key, None) is None:
             return []
+        self._wake(now)
         if child is self.elected:
             self.elected = None
         if child in self._worn:
@@ -220,6 +224,7 @@ class Plan:
 
     def resigned(self, child: Child, done: bool, pause: float, now: float) -> list[Action]:
         """It no longer runs what runs once; if not `done`, someone does, after a pause in seconds."""
+        self._wake(now)
         if child is self.elected:
             self.elected = None
             self._elects = self._elects and not done
@@ -228,12 +233,7 @@ class Plan:
 
     def look(self, now: float) -> list[Action]:
         """See who is late; to be called when `due` has come."""
-        late = now - self._look_at if self._look_at else 0.0
-        if late > OVERSLEPT:
-            for child in self.children.values():
-                child.heard += late
-                child.since += late
-                child.until += late if child.until else 0.0
+        self._wake(now)
         for child in list(self.children.values()):
             self._look_at_one(child, now)
         return self._settle(now)
@@ -242,6 +242,7 @@ class Plan:
 
     def roll(self, now: float) -> list[Action]:
         """Replace all workers, so that they run what the code is now."""
+        self._wake(now)
         if self.stopping:
             return []
         self._rolling = True
@@ -259,6 +260,7 @@ class Plan:
 
     def scale(self, count: int, now: float) -> list[Action]:
         """Have so many workers, one at least."""
+        self._wake(now)
         count = max(1, count)
         if self.stopping:
             return []
@@ -278,6 +280,7 @@ class Plan:
 
     def stop(self, now: float) -> list[Action]:
         """End, in good order."""
+        self._wake(now)
         if not self.stopping:
             self.stopping = True
             self._worn.clear()
@@ -287,6 +290,7 @@ class Plan:
 
     def retire(self, now: float) -> list[Action]:
         """End, while somebody else goes on with all the sockets."""
+        self._wake(now)
         if not self.stopping:
             self.stopping = True
             self._worn.clear()
@@ -296,6 +300,7 @@ class Plan:
 
     def quit(self, now: float) -> list[Action]:
         """End at once."""
+        self._wake(now)
         self.stopping = True
         for child in self.children.values():
             self._kill(child, "the server ends at once")
@@ -311,14 +316,23 @@ class Plan:
     @property
     def due(self) -> float:
         """When to `look` next; infinity is never."""
-        self._look_at = min(self._times(), default=float("inf"))
-        return self._look_at
+        return self._due
 
     @staticmethod
     def name(child: Child) -> str:
         return f"Worker {child.slot + 1}"
 
     # --- inside ---
+
+    def _wake(self, now: float) -> None:
+        """Where all of us were held up, the time since we last knew counts for nobody."""
+        lost = now - self._seen
+        self._seen = now
+        if now - self._due > OVERSLEPT:
+            for child in self.children.values():
+                child.heard += lost
+                child.since += lost
+                child.until += lost if child.until else 0.0
 
     def _times(self) -> list[float]:
         times = [slot.again for slot in self.slots if slot.again is not None and not self.stopping]
@@ -451,6 +465,7 @@ class Plan:
         elif not self.children and not self._ended:
             self._ended = True
             self._out.append(End(self._failed))
+        self._due = min(self._times(), default=float("inf"))
         out = self._out
         self._out = []
         return out
