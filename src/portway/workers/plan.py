@@ -339,15 +339,16 @@ class Plan:
         if self._elects and self.elected is None and self._elect_at and not self.stopping:
             times.append(self._elect_at)
         for child in self.children.values():
-            if child.killed:
-                continue
-            if child.until:
-                times.append(child.until)
-            elif child.phase == "starting":
-                times.append(child.since + self._terms.startup)
-            else:
-                times.append(child.heard + self._terms.blocked)
+            if not child.killed:
+                times.append(self._late_at(child))
         return times
+
+    def _late_at(self, child: Child) -> float:
+        if child.until:
+            return child.until
+        if child.phase == "starting":
+            return child.since + self._terms.startup
+        return child.heard + self._terms.blocked
 
     def _standing(self) -> list[Child]:
         """Those who serve, or will."""
@@ -366,7 +367,7 @@ class Plan:
     def _leave(self, child: Child, now: float, last: bool = False) -> None:
         if child.phase != "leaving" and not child.killed:
             child.phase = "leaving"
-            child.asked = False
+            self._unask(child)
             child.until = now + (self._terms.stopping if self.stopping and last else self._terms.leaving)
             self._out.append(Retire(child, last))
 
@@ -386,15 +387,15 @@ class Plan:
         self._out.append(Say(level, text))
 
     def _look_at_one(self, child: Child, now: float) -> None:
-        if child.killed:
+        if child.killed or now < self._late_at(child):
             return
-        if child.until and now >= child.until:
-            self._kill(child, child.reason or "it did not end in time")
-        elif child.until:
-            return
-        elif child.phase == "starting" and now >= child.since + self._terms.startup:
+        if child.asked:
+            self._kill(child, child.reason)
+        elif child.phase == "leaving":
+            self._ask(child, "it did not end in time", now)
+        elif child.phase == "starting":
             self._ask(child, f"it was not ready within {self._terms.startup:g} s", now)
-        elif child.phase == "ready" and now >= child.heard + self._terms.blocked:
+        else:
             self._ask(child, f"its event loop has been blocked for {self._terms.blocked:g} s", now)
 
     def _ask(self, child: Child, why: str, now: float) -> None:
