@@ -400,7 +400,7 @@ class Plan:
 
     def _ask(self, child: Child, why: str, now: float) -> None:
         child.asked = True
-        child.reason = why
+        child.reason = child.reason or why
         child.until = now + STACKS
         self._say("error", f"{self.name(child)}: {why}")
         self._out.append(Ask(child))
