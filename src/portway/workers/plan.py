@@ -7,7 +7,8 @@
 1. A slot is a place for one worker, with sockets of its own. While a worker is replaced, its slot holds two.
 2. Replacement comes first: the old one is told to go when the new one is ready. One is replaced at a time.
 3. A worker that dies is replaced at once; again soon after, with a pause that doubles.
-4. A replacement that cannot start leaves the old one where it is. Where nobody serves, it ends the server.
+4. A replacement that cannot start leaves the old one where it is. Where nobody serves, or before all of them did once,
+   it ends the server.
 5. Who is blocked, or late, is asked for its stacks first, and killed then.
 """
 
@@ -422,7 +423,7 @@ class Plan:
             self._end_roll(f"{self.name(child)} could not be replaced: {why}")
         elif self._patient:
             self._end_roll(f"{self.name(child)} could not start: {why}")
-        elif any(other.phase == "ready" for other in self._standing()):
+        elif self.up and any(other.phase == "ready" for other in self._standing()):
             self._end_roll(f"{self.name(child)} could not start: {why}")
             self._pause(slot, now)
         else:
