@@ -281,23 +281,11 @@ class Plan:
 
     def stop(self, now: float) -> list[Action]:
         """End, in good order."""
-        self._wake(now)
-        if not self.stopping:
-            self.stopping = True
-            self._worn.clear()
-            for child in self.children.values():
-                self._leave(child, now, last=True)
-        return self._settle(now)
+        return self._finish(now, last=True)
 
     def retire(self, now: float) -> list[Action]:
         """End, while somebody else goes on with all the sockets."""
-        self._wake(now)
-        if not self.stopping:
-            self.stopping = True
-            self._worn.clear()
-            for child in self.children.values():
-                self._leave(child, now)
-        return self._settle(now)
+        return self._finish(now, last=False)
 
     def quit(self, now: float) -> list[Action]:
         """End at once."""
@@ -371,6 +359,15 @@ class Plan:
             self._unask(child)
             child.until = now + (self._terms.stopping if self.stopping and last else self._terms.leaving)
             self._out.append(Retire(child, last))
+
+    def _finish(self, now: float, last: bool) -> list[Action]:
+        self._wake(now)
+        if not self.stopping:
+            self.stopping = True
+            self._worn.clear()
+            for child in self.children.values():
+                self._leave(child, now, last)
+        return self._settle(now)
 
     def _kill(self, child: Child, reason: str) -> None:
         if not child.killed:
