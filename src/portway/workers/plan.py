@@ -7,8 +7,7 @@
 1. A slot is a place for one worker, with sockets of its own. While a worker is replaced, its slot holds two.
 2. Replacement comes first: the old one is told to go when the new one is ready. One is replaced at a time.
 3. A worker that dies is replaced at once; again soon after, with a pause that doubles.
-4. A replacement that cannot start leaves the old one where it is. Where nobody serves, or before all of them did once,
-   it ends the server.
+4. A replacement that cannot start leaves the old one where it is. Where nobody serves, or not all did yet, all end.
 5. Who is blocked, or late, is asked for its stacks first, and killed then.
 """
 
@@ -254,7 +253,7 @@ class Plan:
             elif child.phase == "ready":
                 self._worn.append(child)
         for slot in self.slots:
-            if slot.again is not None or not any(child.slot == slot.number for child in self._standing()):
+            if slot.again is not None or not self._held(slot):
                 slot.deaths = 0
                 slot.again = now
         return self._settle(now)
@@ -327,10 +326,7 @@ class Plan:
         times = [slot.again for slot in self.slots if slot.again is not None and not self.stopping]
         if self._elects and self.elected is None and self._elect_at and not self.stopping:
             times.append(self._elect_at)
-        for child in self.children.values():
-            if not child.killed:
-                times.append(self._late_at(child))
-        return times
+        return times + [self._late_at(child) for child in self.children.values() if not child.killed]
 
     def _late_at(self, child: Child) -> float:
         if child.until:
@@ -342,6 +338,10 @@ class Plan:
     def _standing(self) -> list[Child]:
         """Those who serve, or will."""
         return [child for child in self.children.values() if child.phase != "leaving" and not child.killed]
+
+    def _held(self, slot: Slot) -> bool:
+        """Whether somebody stands there, or will in a while."""
+        return slot.again is not None or any(child.slot == slot.number for child in self._standing())
 
     def _successor(self, child: Child) -> Child | None:
         return next((each for each in self.children.values() if each.replaces is child), None)
@@ -438,11 +438,9 @@ class Plan:
 
     def _again(self, child: Child, now: float) -> None:
         """Have another one in its place, unless there is."""
-        if child.slot >= len(self.slots) or any(other.slot == child.slot for other in self._standing()):
+        if child.slot >= len(self.slots) or self._held(self.slots[child.slot]):
             return
         slot = self.slots[child.slot]
-        if slot.again is not None:
-            return
         if now - child.ready_at >= SETTLED:
             slot.deaths = 0
         self._pause(slot, now)
@@ -489,12 +487,10 @@ class Plan:
             self._out.append(Rolled())
 
     def _announce(self) -> None:
-        if not self.up and self._serving() == len(self.slots):
+        serving = {child.slot for child in self._standing() if child.phase == "ready"}
+        if not self.up and len(serving) == len(self.slots):
             self.up = True
             self._out.append(Up())
-
-    def _serving(self) -> int:
-        return len({child.slot for child in self.children.values() if child.phase == "ready" and not child.killed})
 
     def _elect(self, now: float) -> None:
         if not self._elects or self.elected is not None or now < self._elect_at:
