@@ -266,8 +266,6 @@ class Plan:
             return []
         for slot in self.slots[count:]:
             for child in [each for each in self.children.values() if each.slot == slot.number]:
-                if child in self._worn:
-                    self._worn.remove(child)
                 if child.phase == "starting":
                     self._drop(child, "it is not needed any more")
                 elif child.phase == "ready":
@@ -415,14 +413,13 @@ class Plan:
         if child.killed and not child.asked:  # it was dropped
             self._say("info", f"{self.name(child)} {how} ({child.reason})")
             return
-        slot = self.slots[child.slot]
         if child.replaces is not None:
             self._end_roll(f"{self.name(child)} could not be replaced: {why}")
         elif self._patient:
             self._end_roll(f"{self.name(child)} could not start: {why}")
         elif self.up and any(other.phase == "ready" for other in self._standing()):
             self._end_roll(f"{self.name(child)} could not start: {why}")
-            self._pause(slot, now)
+            self._pause(self.slots[child.slot], now)
         else:
             self._say("error", why)
             self._failed = self.stopping = True
