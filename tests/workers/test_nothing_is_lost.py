@@ -80,6 +80,7 @@ class Clients:
         self.refused = 0
         self.repeated = 0
         self.ending = False
+        self.stage = "at first"
         self.may_be_refused = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -118,6 +119,7 @@ class Clients:
             try:
                 await kind()
             except Lost as lost:
+                lost.add_note(self.stage)
                 self.lost.append(lost)
             except ConnectionRefusedError:
                 self.refused += 1
@@ -314,22 +316,25 @@ def test_rolling_over_scaling_upgrading_and_stopping_lose_nothing(served: Any, t
             (signal.SIGHUP, "All workers are replaced"),
         ):
             before = served.err.count(said)
+            clients.stage = f"during {number.name}"
             os.kill(supervisor(tmp_path), number)
             await in_a_thread(served.err.wait_for, said, before + 1)
             await everybody_is_served(clients)
         old = supervisor(tmp_path)
+        clients.stage = "during SIGUSR2"
         os.kill(old, signal.SIGUSR2)
         assert await in_a_thread(served.ends) == 0
         assert supervisor(tmp_path) != old
         await everybody_is_served(clients)
         clients.may_be_refused = True
         before = served.err.count("Stopped")
+        clients.stage = "during SIGTERM"
         os.kill(supervisor(tmp_path), signal.SIGTERM)
         await in_a_thread(served.err.wait_for, "Stopped", before + 1)
         await clients.end()
 
     clients = asyncio.run(among_clients(served.port, drive))
-    assert not clients.lost, [str(each) for each in clients.lost]
+    assert [f"{lost} {lost.__notes__[0]}" for lost in clients.lost] == []
     assert len(clients.pids) >= 8  # the first two, those of the rolls, the third one, those of the successor
     assert clients.answered["websocket closed with 1012"] > 0
 
