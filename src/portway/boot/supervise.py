@@ -15,6 +15,7 @@ import portway
 from portway.boot.callbacks import Callbacks
 from portway.boot.objects import bind, bind_redirects
 from portway.boot.serve import ENDED, HANDOVER, NO_ADDRESS, NO_START, Origin, occupy_standard_descriptors, prepare
+from portway.boot.signals import INTERRUPTED, QUIT
 from portway.boot.sockets import Place, Sockets, adopted, placed
 from portway.boot.systemd import with_sockets
 from portway.config import Fd, Settings, addresses
@@ -60,7 +61,7 @@ def supervise(settings: Settings, origin: Origin | None = None) -> int:
         log.error("%s", failed)
         return NO_ADDRESS
     try:
-        return ENDED if asyncio.run(supervision.run()) else NO_START
+        return asyncio.run(supervision.run())
     finally:
         supervision.close()
         logs.flush()
@@ -87,8 +88,8 @@ class Supervision:
         self._sockets = self._opened()
         self.supervisor = Supervisor(plan_of(settings, self._callbacks.once is not None), self._means())
 
-    async def run(self) -> bool:
-        """Until the end; False if the workers could not start."""
+    async def run(self) -> int:
+        """Until the end; the exit code."""
         loop = asyncio.get_running_loop()
         log.info("%s", ours(self.settings))
         if self._before is not None:
@@ -101,12 +102,13 @@ class Supervision:
         self._control = control
         watching = loop.create_task(self._watch()) if self._watcher is not None else None
         try:
-            return await self.supervisor.run()
+            started = await self.supervisor.run()
         finally:
             if watching is not None:
                 watching.cancel()
             control.close()
-            log.info("Stopped")
+        log.info("Stopped")
+        return exit_code(started, self.supervisor.hurried)
 
     def close(self) -> None:
         """Put away what a process leaves behind."""
@@ -243,12 +245,12 @@ class Supervision:
                 return _outcome(await supervisor.roll("asked by portway reload"), "all workers are replaced")
             case "scale":
                 supervisor.scale(int(request["count"]))
-                return _outcome("", f"{supervisor.plan.count} workers from now on")
+                return _outcome("", f"{supervisor.wanted} from now on")
             case "upgrade":
                 return _outcome(await supervisor.upgrade(), "a new supervisor serves")
             case "stop":
                 if request.get("now"):
-                    supervisor.quit()
+                    supervisor.quit("")
                 else:
                     supervisor.stop("asked by portway stop")
                 return {"ok": True, "process": os.getpid(), "text": "stopping"}
@@ -262,6 +264,13 @@ class Supervision:
             "target": self.settings.target,
             "workers": [worker._asdict() for worker in self.supervisor.infos()],
         }
+
+
+def exit_code(started: bool, hurried: str) -> int:
+    """Whether the workers could start; the signal that ended all at once, if any."""
+    if not started:
+        return NO_START
+    return {"SIGINT": INTERRUPTED, "SIGQUIT": QUIT}.get(hurried, ENDED)
 
 
 def in_words(paths: Iterable[str]) -> str:

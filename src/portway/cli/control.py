@@ -94,11 +94,14 @@ def stop(pid: str | None, now: bool) -> None:
 
 
 def lives(process: int) -> bool:
+    """Whether it has not ended; whoever started it may not have noticed yet that it has."""
     try:
         os.kill(process, 0)
+        return b") Z " not in Path(f"/proc/{process}/stat").read_bytes()
+    except FileNotFoundError:  # not every system has /proc
+        return True
     except ProcessLookupError:
         return False
-    return True
 
 
 def table(workers: list[dict[str, Any]]) -> str:

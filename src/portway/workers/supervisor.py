@@ -94,6 +94,7 @@ class Supervisor:
         self._upgrading: Waiter | None = None
         self._terminal = Terminal()
         self._interrupted = False
+        self.hurried = ""
         self._asked: set[int] = set()
 
     async def run(self) -> bool:
@@ -105,7 +106,7 @@ class Supervisor:
             "SIGCHLD": self._reap,
             "SIGTERM": partial(self.stop, "SIGTERM"),
             "SIGINT": self._interrupt,
-            "SIGQUIT": self.quit,
+            "SIGQUIT": partial(self.quit, "SIGQUIT"),
             "SIGUSR1": self.reopen,
             "SIGUSR2": self.upgrade,
             "SIGTTIN": partial(self._more, 1),
@@ -148,8 +149,8 @@ class Supervisor:
     def scale(self, count: int) -> None:
         """Have so many workers."""
         if not self.plan.stopping:
-            log.info("%d worker%s from now on", max(1, count), "s"[: count > 1])
             self._scale(count)
+            log.info("%s from now on", self.wanted)
 
     def stop(self, why: str) -> None:
         """End in good order."""
@@ -159,8 +160,9 @@ class Supervisor:
             self._means.call("on_stopping")
             self._do(self.plan.stop(time.monotonic()))
 
-    def quit(self) -> None:
-        """End at once."""
+    def quit(self, why: str) -> None:
+        """End at once; `hurried` is why, from then on."""
+        self.hurried = why
         log.warning("Ended at once")
         self._do(self.plan.quit(time.monotonic()))
 
@@ -184,6 +186,11 @@ class Supervisor:
             self._means.upgrade(self._upgraded)
         return waiter
 
+    @property
+    def wanted(self) -> str:
+        """How many workers there are to be."""
+        return f"{self.plan.count} worker{'s'[: self.plan.count > 1]}"
+
     def infos(self) -> list[WorkerInfo]:
         """How the workers are, in the order of their numbers."""
         now = time.monotonic()
@@ -194,7 +201,7 @@ class Supervisor:
 
     def _interrupt(self) -> None:
         if self._interrupted:
-            self.quit()
+            self.quit("SIGINT")
         else:
             self._interrupted = True
             self.stop("SIGINT")
