@@ -8,7 +8,7 @@ from pathlib import Path
 import portway
 
 HOME = Path(portway.__file__).parent
-GROUND = {"errors", "types", "hooks", "cpus"}
+GROUND = {"errors", "types", "hooks", "cpus", "memory"}
 
 # Each room and what stands below it. A dotted entry opens one module of a room only.
 # `__init__` is the package's own face; boot is the composition root: both know everything.
@@ -17,12 +17,13 @@ BELOW: dict[str, set[str]] = {
     "types": set(),
     "hooks": set(),
     "cpus": set(),
+    "memory": set(),
     "_modes": set(),
     "wire": {"errors"},
     "asgi": {*GROUND, "wire"},
     "link": {*GROUND, "asgi", "wire"},
     "server": {*GROUND, "link", "asgi", "wire"},
-    "workers": {"errors", "types"},
+    "workers": {"errors", "types", "memory"},
     "wsgi": {"errors", "types", "cpus"},
     "channels": {"errors", "types"},
     "probe": {"errors", "types"},
@@ -34,7 +35,18 @@ BELOW: dict[str, set[str]] = {
     "config": {"errors", "cpus"},
     "testing": {"probe"},
     "pytest_plugin": {"testing"},
-    "cli": {"errors", "boot", "config", "conform", "migrate", "target", "workers.init", "_modes", "__init__"},
+    "cli": {
+        "errors",
+        "boot",
+        "config",
+        "conform",
+        "migrate",
+        "target",
+        "workers.control",
+        "workers.init",
+        "_modes",
+        "__init__",
+    },
     "__main__": {"cli"},
 }
 LAZILY = {"probe": {"boot"}}  # inside a function only: portway.testing.serve starts a server

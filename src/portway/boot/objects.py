@@ -20,7 +20,8 @@ from portway.link.context import Deadlines
 from portway.observe.access import AccessLog
 from portway.server import listen
 from portway.server.certs import Certificates, Demands, Pair
-from portway.server.serve import Plan
+from portway.server.plan import Plan
+from portway.server.wear import Span
 from portway.wire.http1.encode import Preamble
 from portway.wire.http2.settings import Terms
 from portway.wire.port import Limits
@@ -94,8 +95,15 @@ def plan(settings: Settings, factory: ContextFactory | None = None, composed: bo
         grace=settings.timeout_graceful_shutdown,
         backlog=settings.backlog,
         concurrency=settings.limit_concurrency or 0,
-        requests=settings.limit_max_requests or 0,
         cancel_on_disconnect=settings.cancel_on_disconnect,
+        span=Span(
+            requests=settings.limit_max_requests or 0,
+            jitter=settings.limit_max_requests_jitter,
+            memory=settings.limit_max_memory or 0,
+            age=settings.limit_max_age or 0,
+        ),
+        health=settings.health_path,
+        delay=settings.drain_delay,
         composed=composed,
     )
 

@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
 from typing import Any, NoReturn
@@ -23,12 +23,15 @@ from portway.config import Settings, addresses
 from portway.errors import BindError, LifespanFailed
 from portway.observe import logs
 from portway.server.executor import DefaultExecutor
-from portway.server.serve import Service
+from portway.server.serve import Figures, Service
 from portway.types import ASGIApp
 from portway.workers.pidfile import PidFile
 from portway.workers.systemd import Notifier
 
 log = logging.getLogger("portway")
+
+# Set by a supervisor for its successor (see `workers.handover`).
+HANDOVER = "PORTWAY_HANDOVER"
 
 # Exit codes: 1 and 3 are uvicorn's, 2 is click's for a wrong call (wrong settings, nothing to load); those of signals
 # stand beside these.
@@ -53,11 +56,15 @@ class Server:
         settings: Settings | None = None,
         *,
         ssl_context_factory: ContextFactory | None = None,
+        on_worn: Callable[[str], None] | None = None,
     ) -> None:
         """`app` is an application (ASGI 3 or 2) or a target such as "main:app".
 
         `ssl_context_factory(settings, default)` returns the `ssl.SSLContext` to serve with, for all that settings
         cannot say; `default()` is the one that they describe. It is called again when a certificate's file changes.
+
+        `on_worn` is told, once and on the loop, which of the limits of this process is reached (limit_max_requests,
+        limit_max_memory, limit_max_age), such as "100000 requests"; without it the server stops then.
 
         Raises SettingsError for settings that cannot be used, LoadError for a target that cannot be loaded.
         """
@@ -65,7 +72,7 @@ class Server:
         self._pools = Pools(self.settings)
         served = whole(app, self.settings, self._pools).app
         composed = isinstance(served, Mounts | Fallback)
-        self._service = Service(served, plan(self.settings, ssl_context_factory, composed))
+        self._service = Service(served, plan(self.settings, ssl_context_factory, composed), on_worn)
         self._used = False
 
     @property
@@ -93,8 +100,16 @@ class Server:
         """How many requests did not end with the server, even when they were cancelled."""
         return self._service.left
 
-    async def serve(self, on_started: Callable[[], None] | None = None) -> None:
+    async def serve(
+        self,
+        on_started: Callable[[], None] | None = None,
+        sockets: Sequence[socket.socket] | None = None,
+        redirect_sockets: Sequence[socket.socket] | None = None,
+    ) -> None:
         """Serve until `stop`; once in the life of this object. `on_started` is called when all is up.
+
+        With `sockets`, which are bound, it serves there and binds nothing itself; `redirect_sockets` are then those
+        that lead to https. They are closed in the end.
 
         Raises BindError, and LifespanFailed if the application cannot start. Cancelled, it ends at once.
         """
@@ -102,8 +117,10 @@ class Server:
             raise RuntimeError("this server has served already; make another one")
         self._used = True
         try:
-            bound = bind(addresses(self.settings))
-            await self._service.serve(bound, on_started, bind_redirects(self.settings, bound))
+            if sockets is None:
+                sockets = bound = bind(addresses(self.settings))
+                redirect_sockets = bind_redirects(self.settings, bound)
+            await self._service.serve(sockets, on_started, redirect_sockets or ())
         finally:
             self._pools.close()
             logs.flush()
@@ -112,12 +129,23 @@ class Server:
         """Wait until the end begins, for whatever reason."""
         await self._service.ending()
 
-    def stop(self, force: bool = False) -> None:
+    def stop(self, force: bool = False, patient: bool = False) -> None:
         """End: accept no more, finish what is under way within the grace; with `force`, without any grace.
 
-        May be called from any thread, before `serve`, and more than once.
+        A connection on which nothing is under way is closed at once; if `patient`, only when it has been silent
+        for a second, so that who is just about to send a request is answered.
+
+        May be called from any thread, before `serve`, and more than once; the second call ends --drain-delay.
         """
-        self._service.stop(force)
+        self._service.stop(force, patient)
+
+    def retire(self) -> None:
+        """End, patiently and without delay, while other processes go on with the same listening sockets."""
+        self._service.retire()
+
+    def figures(self) -> Figures:
+        """The requests begun so far, those under way, and the connections that are open."""
+        return self._service.figures()
 
 
 def run(
@@ -148,8 +176,15 @@ def run(
             stops.ignore()
 
 
-def main(settings: Settings) -> int:
-    """Serve the target of the settings; the exit code for the process, which is over then."""
+def main(settings: Settings, fresh: Any = None) -> int:
+    """Serve the target of the settings; the exit code for the process, which is over then.
+
+    `fresh` reads the settings anew, for a server with workers (see `supervise.Fresh`).
+    """
+    if settings.workers > 1 or settings.reload or HANDOVER in os.environ:
+        from portway.boot.supervise import supervise  # what one process does without
+
+        return supervise(settings, fresh)
     occupy_standard_descriptors()
     prepare(settings)
     return alone(with_sockets(settings))

@@ -84,7 +84,7 @@ class Stops:
                 os.write(2, b"Ended at once\n")
                 self._leave(INTERRUPTED)
             self._interrupted = True
-        self._server.stop()
+        self._server.stop(patient=number != signal.SIGINT)
         hint = "; press Ctrl+C again to end at once" if self._interrupted else ""
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(log.info, "Stopping (%s)%s", signal.Signals(number).name, hint)

@@ -6,7 +6,8 @@ files and variables are read too, in `config.check`, so that a wrong one is refu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, MutableMapping
 from itertools import groupby
 from typing import Any
 
@@ -138,10 +139,10 @@ def _was_given(ctx: click.Context, name: str | None) -> bool:
     return name is not None and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def loaded(ctx: click.Context) -> Loaded:
+def loaded(ctx: click.Context, environ: MutableMapping[str, str] = os.environ) -> Loaded:
     """The settings for this command line; warnings go to stderr. Raises SettingsError."""
     flags = {name: value for name, value in ctx.params.items() if name in catalogue() and _was_given(ctx, name)}
-    found = load(flags, config=ctx.params["config"])
+    found = load(flags, config=ctx.params["config"], environ=environ)
     for warning in found.warnings:
         click.echo(f"portway: warning: {warning}", err=True)
     return found

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from portway.cli.completion import completion
 from portway.cli.config import config
+from portway.cli.control import reload, scale, status, stop, upgrade
 from portway.cli.routes import routes
 from portway.cli.serve import serve
 from portway.cli.version import show_version
@@ -77,5 +78,5 @@ def root() -> None:
     """
 
 
-for command in (serve, routes, config, completion):
+for command in (serve, status, reload, scale, stop, upgrade, routes, config, completion):
     root.add_command(command)

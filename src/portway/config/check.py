@@ -27,6 +27,9 @@ SIZE = re.compile(r"([0-9]{1,18}) *(?:([kmg])(i?b)?|b)?", re.IGNORECASE)
 POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 LARGEST = 2**53  # beyond it a float is not exact, and a product of two leaves 64 bits
 
+# proc(5): where `server.wear` looks.
+RESIDENT = Path("/proc/self/statm")
+
 Origins = Mapping[str, str]
 
 
@@ -341,8 +344,16 @@ def _one_mount_each(settings: Settings, origins: Origins) -> None:
         raise SettingsError(f"{_place('mount', origins)}: {twice[0]} is there twice; a path has one application")
 
 
+def _memory_is_told(settings: Settings, origins: Origins) -> None:
+    if settings.limit_max_memory is not None and not RESIDENT.exists():
+        raise SettingsError(
+            f"{_place('limit_max_memory', origins)}: this platform has no {RESIDENT}, which tells how much memory a "
+            "process holds; leave it out"
+        )
+
+
 Rules = tuple[Callable[[Settings, Origins], None], ...]
-RULES: Rules = (_bind_stands_alone, _one_socket, _a_key_each, _two_ports, _one_mount_each)
+RULES: Rules = (_bind_stands_alone, _one_socket, _a_key_each, _two_ports, _one_mount_each, _memory_is_told)
 RULES_OF_TLS: Rules = (_only_with_tls, _authorities)
 
 

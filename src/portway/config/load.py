@@ -32,6 +32,7 @@ from portway.errors import SettingsError
 CONFIG = "PORTWAY_CONFIG"
 NOT_SETTINGS = {
     CONFIG: "the file to read settings from, as --config",
+    "PORTWAY_HANDOVER": "set by a server for its successor",
     "PORTWAY_PURE": "1 runs the .py files beside the compiled ones",
     "PORTWAY_TRACEBACK": "1 shows where in Portway an error was raised",
 }

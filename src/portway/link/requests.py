@@ -46,7 +46,6 @@ class Requests(Flow):
     def _cycle_of(self, head: Head) -> Cycle:
         """A new request."""
         shared = self._shared
-        shared.counts.requests += 1
         asked = scope.http_scope(self._scope, head, shared.state)
         if head.forwarded and self._trusted:
             assert shared.trust is not None
@@ -63,6 +62,7 @@ class Requests(Flow):
         shared = self._shared
         counts = shared.counts
         app = shared.app
+        counts.requests += 1
         if shared.concurrency and len(counts.running) >= shared.concurrency:
             app = call.unavailable
         if counts.on_request is not None:
@@ -88,6 +88,7 @@ class Requests(Flow):
         manner = shared.websockets
         assert manner is not None
         head = cycle.head
+        counts.requests += 1
         try:
             agreed = agree(head, manner.origins, manner.deflates)
         except HandshakeFault as fault:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import errno
 import os
+import select
 import socket
 import stat
+import struct
+import sys
 from typing import Any
 
 from portway.errors import BindError
@@ -16,6 +20,16 @@ UNIX_MODE = 0o666
 
 # How often a free port is looked for that is free for every address of a name.
 FREE_PORT_TRIES = 10
+
+# socket(7). Three lines for each: what to do, where to go if it holds and if it does not, and a number.
+SO_ATTACH_FILTER = 26
+WITHOUT_SYN = (
+    (0x30, 0, 0, 13),  # load the byte with the flags of TCP (RFC 9293 §3.1): the filter sees its header first
+    (0x54, 0, 0, 0x12),  # keep SYN and ACK of them
+    (0x15, 0, 1, 0x02),  # is it SYN alone?
+    (0x06, 0, 0, 0),  # then drop it
+    (0x06, 0, 0, 0xFFFFFFFF),  # else take all of it
+)
 
 HINTS = {
     errno.EADDRINUSE: "another program is listening there; stop it, or choose another port",
@@ -72,11 +86,13 @@ def _bind_all(found: list[tuple[int, int, Any]]) -> list[socket.socket]:
     return bound
 
 
-def _bind_tcp(family: int, kind: int, address: Any) -> socket.socket:
-    sock = socket.socket(family, kind)
+def _bind_tcp(family: int, kind: int, address: Any, spreads: bool = False) -> socket.socket:
+    sock = Own(family, kind)
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if spreads:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         without_delay(sock)
@@ -97,15 +113,41 @@ def without_delay(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-class OwnPath(socket.socket):
+class Own(socket.socket):
+    """A socket that this server made: no one else holds it, unless it is given away."""
+
+    __slots__ = ("_maker",)
+
+    def __init__(self, family: int = -1, kind: int = -1, number: int | None = None) -> None:
+        """A new one, or the one behind a descriptor."""
+        super().__init__(family, kind, fileno=number)
+        self._maker = os.getpid()
+
+    def disown(self) -> None:
+        """Others go on with it."""
+        self._maker = 0
+
+    @property
+    def ours(self) -> bool:
+        """Not in a process that was forked."""
+        return self._maker == os.getpid()
+
+
+class OwnPath(Own):
     """A Unix socket that made the file of its path, and removes it."""
 
     __slots__ = ("_file", "_path")
 
-    def __init__(self, path: str) -> None:
-        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
+    def __init__(self, path: str, number: int | None = None, file: tuple[int, int] | None = None) -> None:
+        """A new one, or the one behind a descriptor, which is bound to that file."""
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM, number)
         self._path = path
-        self._file: tuple[int, int] | None = None
+        self._file = file
+
+    @property
+    def own(self) -> tuple[str, tuple[int, int]] | None:
+        """The path, and which file it is."""
+        return None if self._file is None else (os.path.abspath(self._path), self._file)
 
     def take(self) -> None:
         """Bind to the path."""
@@ -115,7 +157,7 @@ class OwnPath(socket.socket):
 
     def remove(self) -> None:
         """Remove the file, if it is still the one that was made."""
-        if self._file is not None and self._file == _file(self._path):
+        if self.ours and self._file is not None and self._file == _file(self._path):
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
         self._file = None
@@ -175,6 +217,32 @@ def begin(sock: socket.socket, backlog: int) -> None:
         raise BindError(why(url(sock).removeprefix("http://"), error)) from None
 
 
+def stem(sock: socket.socket) -> None:
+    """Let nobody else in, for all who hold this socket; who is in, or half in, stays. May be called again.
+
+    Of a Unix socket the file is removed, if this socket made it. Of TCP, Linux drops what would begin a connection: to
+    the client it is as if it were lost, and sent again later. Elsewhere this does nothing.
+    """
+    if isinstance(sock, OwnPath):
+        sock.remove()
+    elif sys.platform == "linux" and sock.family in (socket.AF_INET, socket.AF_INET6):
+        lines = array.array("B", b"".join(struct.pack("HBBI", *line) for line in WITHOUT_SYN))
+        program = struct.pack("HP", len(WITHOUT_SYN), lines.buffer_info()[0])
+        with contextlib.suppress(OSError):  # not permitted here, or not known
+            sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def waiting(sock: socket.socket) -> bool:
+    """Whether somebody waits to be accepted."""
+    if sock.fileno() < 0:
+        return False
+    if not hasattr(select, "poll"):
+        return bool(select.select([sock], [], [], 0)[0])
+    asked = select.poll()
+    asked.register(sock, select.POLLIN)
+    return bool(asked.poll(0))
+
+
 def url(sock: socket.socket, scheme: str = "http") -> str:
     """How a person reaches it."""
     name = sock.getsockname()
@@ -189,6 +257,49 @@ def close(sock: socket.socket) -> None:
     if isinstance(sock, OwnPath):
         sock.remove()
     sock.close()
+
+
+# --- for several processes ---
+
+
+def spreading(sock: socket.socket) -> socket.socket:
+    """In place of a bound TCP socket one that others may be bound beside (SO_REUSEPORT).
+
+    The plain one came first, since it is refused where somebody else listens.
+    """
+    name = sock.getsockname()
+    sock.close()
+    return _spreading(sock.family, name)
+
+
+def beside(sock: socket.socket) -> socket.socket:
+    """Another one at the same address: the kernel spreads connections between the two."""
+    return _spreading(sock.family, sock.getsockname())
+
+
+def _spreading(family: int, name: Any) -> socket.socket:
+    try:
+        return _bind_tcp(family, socket.SOCK_STREAM, name, spreads=True)
+    except OSError as error:
+        raise BindError(why(f"{name[0]}:{name[1]}", error)) from None
+
+
+def origin(sock: socket.socket) -> Any:
+    """Whether we made it, and the file of a Unix socket: what `adopted` needs to know in another process."""
+    return sock.own if isinstance(sock, OwnPath) else isinstance(sock, Own)
+
+
+def adopted(number: int, origin: Any) -> socket.socket:
+    """The listening socket behind a descriptor that comes from another process of this server."""
+    if not origin:
+        sock = socket.socket(fileno=number)
+    elif origin is True:
+        sock = Own(number=number)
+    else:
+        path, file = origin
+        sock = OwnPath(path, number, tuple(file))
+    sock.setblocking(False)
+    return sock
 
 
 def _clear_the_way(path: str) -> None:

@@ -3,39 +3,34 @@
   bind ──► lifespan startup ──► listen ──► … stop() … ──► drain ──► lifespan shutdown
 
 Sockets are bound first, so that a taken port is known before the application starts, and listen last, so
-that nobody is let in before it is ready (ASGI 48).
+that nobody is let in before it is ready (ASGI 48). With a path for its health a server listens first: it tells there
+how it is, and all other requests wait until the application is ready.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from portway.asgi.call import describe
-from portway.asgi.forwarded import Trust
 from portway.asgi.lifespan import Lifespan
-from portway.asgi.websocket import Manner
 from portway.errors import LifespanFailed
-from portway.hooks import Hooks
 from portway.link.clock import Clock
-from portway.link.context import Counts, Deadlines, Shared
+from portway.link.context import Counts, Shared
 from portway.link.http2 import Http2Link
 from portway.link.tcp import Link
 from portway.link.tls import Filter
 from portway.server import listen
-from portway.server.certs import Certificates
+from portway.server.doors import Doors
+from portway.server.plan import Plan
 from portway.server.redirect import HTTPS, Redirect
+from portway.server.wear import Wear
 from portway.types import ASGIApp
-from portway.wire.http1.encode import Preamble
-from portway.wire.http2.settings import Terms
-from portway.wire.port import Limits
 
 log = logging.getLogger("portway")
 
@@ -45,33 +40,12 @@ TOLD = 1.0
 CANCELLED = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a server serves; all times in seconds. `redirects` is what those responses begin with that lead to https,
-    `composed` says that the application is several, which say which of them answered.
-    """
+class Figures(NamedTuple):
+    """What a server does: the requests that it began so far, those under way, and the connections that are open."""
 
-    limits: Limits
-    deadlines: Deadlines
-    websockets: Manner | None
-    hooks: Hooks
-    preamble: Preamble
-    trust: Trust | None
-    dated: bool
-    root_path: str
-    lifespan: str
-    startup: float
-    shutdown: float
-    grace: float
-    backlog: int
-    concurrency: int
     requests: int
-    cancel_on_disconnect: bool
-    terms: Terms | None = None
-    http1: bool = True
-    composed: bool = False
-    certificates: Certificates | None = None
-    redirects: Preamble | None = None
+    running: int
+    connections: int
 
 
 class Service:
@@ -81,7 +55,10 @@ class Service:
     when they were cancelled.
     """
 
-    def __init__(self, app: ASGIApp, plan: Plan) -> None:
+    def __init__(self, app: ASGIApp, plan: Plan, on_worn: Callable[[str], None] | None = None) -> None:
+        """`on_worn` is told once why this process has served long enough, such as "100000 requests"; without it,
+        the service stops by itself then.
+        """
         self.started = False
         self.sockets: list[socket.socket] = []
         self.urls: list[str] = []
@@ -89,9 +66,14 @@ class Service:
         self._app = app
         self._plan = plan
         self._plain: list[socket.socket] = []
-        self._counts = Counts(self._count if plan.requests else None)
+        self._on_worn = on_worn
+        self._wear = Wear(plan.span, self._worn)
+        self._counts = Counts(self._wear.count if self._wear.counts else None)
         self._stopping = asyncio.Event()
+        self._hurried = asyncio.Event()  # told to stop again: nothing is put off any more
         self._stop_asked = False
+        self._patient = False
+        self._shares = False  # others go on with the same sockets
         self._forced = False
         self._until = 0.0
         self._patience: asyncio.Timeout | None = None
@@ -100,6 +82,10 @@ class Service:
     @property
     def left(self) -> int:
         return len(self._counts.running)
+
+    def figures(self) -> Figures:
+        counts = self._counts
+        return Figures(counts.requests, len(counts.running), len(counts.links))
 
     def grace_left(self) -> float:
         """How many seconds are left of the grace, once it began."""
@@ -129,25 +115,41 @@ class Service:
         finally:
             clock.stop()
             for sock in [*self.sockets, *self._plain]:
-                listen.close(sock)
+                if self._shares:
+                    sock.close()
+                else:
+                    listen.close(sock)
 
     async def ending(self) -> None:
         """Wait until the end begins."""
         await self._stopping.wait()
 
-    def stop(self, force: bool = False) -> None:
-        """End in good order: finish what is under way, within the grace. With `force`, without any grace.
+    def stop(self, force: bool = False, patient: bool = False) -> None:
+        """End in good order: finish what is under way, within the grace. With `force`, without any grace; `patient`,
+        with a moment for those who are about to ask for something on a connection that they have.
 
-        May be called from any thread, from a signal handler, before `serve`, and more than once.
+        May be called from any thread, from a signal handler, before `serve`, and more than once. The second call
+        ends the delay before the end begins.
         """
-        self._stop_asked = True
         self._forced = self._forced or force
+        self._ask(patient)
+
+    def retire(self) -> None:
+        """The same, patiently, while others go on with the same listening sockets: nothing is done to these."""
+        self._shares = self._shares or not self._stop_asked
+        self._ask(True)
+
+    def _ask(self, patient: bool) -> None:
+        self._stop_asked = True
+        self._patient = self._patient or patient
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended already
                 self._loop.call_soon_threadsafe(self._heed)
 
     def _heed(self) -> None:
         """What `stop` asked for, on the loop."""
+        if self._stopping.is_set():
+            self._hurried.set()
         self._stopping.set()
         patience = self._patience
         assert self._loop is not None
@@ -158,17 +160,19 @@ class Service:
     async def _live(self, clock: Clock, on_started: Callable[[], None] | None) -> None:
         plan = self._plan
         lifespan = Lifespan(self._app, plan.lifespan, plan.startup, plan.shutdown)
-        if not await self._ready(lifespan):
-            log.warning("Stopped before the application's startup was complete")
-            return
-        servers: list[asyncio.Server] = []
+        assert self._loop is not None
+        doors = Doors(self._loop, plan.backlog)
         try:
-            if not self._stopping.is_set():
-                await self._open(servers, self._shared(clock, lifespan))
+            if not await self._ready(lifespan):
+                log.warning("Stopped before the application's startup was complete")
+            elif not self._stopping.is_set():
+                await self._open(doors, self._shared(clock, lifespan))
                 self.started = True
+                self._wear.begin(clock)
                 if on_started is not None:
                     on_started()
                 await self._stopping.wait()
+                await self._delay()
         except asyncio.CancelledError:
             self._forced = True
             raise
@@ -176,7 +180,7 @@ class Service:
             self.started = False
             if plan.certificates is not None:
                 plan.certificates.stop()
-            await self._drain(servers)
+            await self._drain(doors)
             await self._end(lifespan)
 
     async def _ready(self, lifespan: Lifespan) -> bool:
@@ -193,10 +197,12 @@ class Service:
                 await asyncio.wait([startup])
                 await lifespan.cancel()
 
-    def _count(self, requests: int) -> None:
-        if requests == self._plan.requests:
-            log.info("Stopping: %d requests were served, as --limit-max-requests says", requests)
-            self.stop()
+    def _worn(self, reason: str, setting: str) -> None:
+        if self._on_worn is not None:
+            self._on_worn(reason)
+        else:
+            log.info("Stopping: the limit of %s is reached, as %s says", reason, setting)
+            self.stop(patient=True)
 
     def _shared(self, clock: Clock, lifespan: Lifespan) -> Shared:
         plan = self._plan
@@ -228,22 +234,23 @@ class Service:
             **rest,
         )
 
-    async def _open(self, servers: list[asyncio.Server], shared: Shared) -> None:
+    async def _open(self, doors: Doors, shared: Shared) -> None:
         """Let them in."""
         certificates = self._plan.certificates
+        protocol = shared.protocol
         if certificates is None:
             plain = Link if self._plan.http1 else Http2Link
-            await self._listen(servers, self.sockets, shared, lambda: plain(shared))
+            await doors.open(self.sockets, lambda: protocol(plain(shared)))
             return
 
         def choose(alpn: str | None) -> Any:
             return Http2Link(shared) if alpn == "h2" or not self._plan.http1 else Link(shared)
 
         certificates.watch(shared.loop)
-        await self._listen(servers, self.sockets, shared, lambda: Filter(shared, certificates.context, choose))
+        await doors.open(self.sockets, lambda: protocol(Filter(shared, certificates.context, choose)))
         if self._plain:
             leading = self._leading(shared)
-            await self._listen(servers, self._plain, leading, lambda: Link(leading))
+            await doors.open(self._plain, lambda: protocol(Link(leading)))
 
     def _leading(self, shared: Shared) -> Shared:
         """What the connections share that are led to https."""
@@ -261,43 +268,31 @@ class Service:
             trust=None,
         )
 
-    async def _listen(
-        self,
-        servers: list[asyncio.Server],
-        sockets: list[socket.socket],
-        shared: Shared,
-        make: Callable[[], Link | Http2Link | Filter],
-    ) -> None:
-        loop = shared.loop
-
-        def link() -> Any:
-            return shared.protocol(make())
-
-        # The file of a Unix socket is removed by who made it, which the loop cannot know.
-        known = inspect.signature(loop.create_unix_server).parameters
-        kept: dict[str, Any] = {"cleanup_socket": False} if "cleanup_socket" in known else {}
-        backlog = self._plan.backlog
-        for sock in sockets:
-            listen.begin(sock, backlog)
-            if sock.family == getattr(socket, "AF_UNIX", None):
-                server = await loop.create_unix_server(link, sock=sock, backlog=backlog, **kept)
-            else:
-                server = await loop.create_server(link, sock=sock, backlog=backlog)
-            servers.append(server)
-
     # --- the end ---
 
-    async def _drain(self, servers: list[asyncio.Server]) -> None:
+    async def _delay(self) -> None:
+        """Go on until a balancer has noticed that no one should come any more."""
+        delay = 0 if self._shares else self._plan.delay
+        if delay and not self._forced:
+            log.info("Serving on for %g s, as --drain-delay says", delay)
+            await self._within(delay, self._hurried.wait())
+
+    async def _drain(self, doors: Doors) -> None:
+        if not doors.opened:
+            return
         counts = self._counts
         self._until = time.monotonic() + self._plan.grace
-        for server in servers:
-            server.close()
-        counts.draining = True  # for those who were accepted, and whose link the loop begins in its next turn
+        if not self._shares:
+            doors.narrow()
+        counts.draining = True
         for link in list(counts.links):
             link.drain()
         if counts.running and not self._forced:
             count = len(counts.running)
             log.info("Waiting for %d request%s to end (up to %g s)", count, "s"[: count > 1], self._plan.grace)
+        if not self._shares and not self._forced:
+            await doors.empty()
+        await doors.close()
         if await self._within(self._plan.grace, self._quiet()):
             return
         for link in list(counts.links):

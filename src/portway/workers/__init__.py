@@ -1,1 +1,1 @@
-"""Many processes for one server, and what a process owes to whoever started it."""
+"""Many processes: a supervisor that owns the sockets, the workers that serve, and what passes between them."""

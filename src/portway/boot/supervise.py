@@ -1,0 +1,306 @@
+"""A server of several processes: its sockets, what its workers are told, and who may ask it for something."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import portway
+from portway.boot.callbacks import Callbacks
+from portway.boot.objects import bind, bind_redirects
+from portway.boot.serve import ENDED, HANDOVER, NO_ADDRESS, NO_START, occupy_standard_descriptors, prepare
+from portway.boot.sockets import Place, Sockets, adopted, placed
+from portway.config import Fd, Settings, addresses
+from portway.errors import BindError, SettingsError
+from portway.observe import logs
+from portway.server import listen
+from portway.workers.control import Control, place
+from portway.workers.handover import Predecessor, Successor, predecessor
+from portway.workers.nursery import Nursery
+from portway.workers.pidfile import PidFile
+from portway.workers.plan import Plan, Terms
+from portway.workers.spawn import Spawned, Worker
+from portway.workers.supervisor import Means, Supervisor
+from portway.workers.systemd import Notifier, inherited
+
+log = logging.getLogger("portway")
+
+WORKER = "portway.boot.worker"
+
+# What a worker may need to end beyond what settings say, in seconds: for requests that are told, and cancelled.
+SPARE = 10.0
+
+# In development a worker makes way at once, whoever still listens to it.
+RELOAD_GRACE = 0.25
+
+# Reads the configuration again, in an environment as it was at the start, and gives both.
+Fresh = Callable[[], tuple[Settings, dict[str, str]]]
+
+
+def supervise(settings: Settings, fresh: Fresh | None = None) -> int:
+    """Serve the target of the settings in several processes; the exit code for this one, which is over then.
+
+    `fresh` gives the settings for workers that are started after a change. Raises SettingsError where workers cannot
+    be had, and LoadError for hooks that cannot.
+    """
+    if sys.platform == "win32":
+        what = "reload" if settings.reload else "workers"
+        raise SettingsError(f"{what}: Windows hands no sockets to child processes as this needs; leave it out")
+    if settings.target is None:
+        raise SettingsError("workers: each loads the application by its name; give a target such as 'main:app'")
+    occupy_standard_descriptors()
+    prepare(settings)
+    try:
+        supervision = Supervision(settings, fresh)
+    except BindError as failed:
+        log.error("%s", failed)
+        return NO_ADDRESS
+    try:
+        return ENDED if asyncio.run(supervision.run()) else NO_START
+    finally:
+        supervision.close()
+        logs.flush()
+
+
+class Supervision:
+    """Everything around the supervisor."""
+
+    def __init__(self, settings: Settings, fresh: Fresh | None) -> None:
+        self.settings = settings
+        self._fresh = fresh
+        self._notifier = Notifier(os.environ)
+        given = inherited(os.environ)
+        self._before: Predecessor | None = predecessor(os.environ.pop(HANDOVER, ""))
+        self._environ = dict(os.environ)
+        self._callbacks = Callbacks(settings)
+        self._successor: Successor | None = None
+        self._nursery: Nursery | None = None
+        self._nurseries: list[Nursery] = []  # those that live
+        self._pid = PidFile(settings.pid) if settings.pid is not None else None
+        self._watcher = watcher(settings) if settings.reload else None
+        if self._pid is not None and self._before is None:
+            self._pid.take()
+        self._sockets = self._opened(given)
+        self.supervisor = Supervisor(plan_of(settings, self._callbacks.once is not None), self._means())
+
+    async def run(self) -> bool:
+        """Until the end; False if the workers could not start."""
+        loop = asyncio.get_running_loop()
+        log.info("%s", ours(self.settings))
+        if self._before is not None:
+            self._before.attend(loop, lambda: None)
+        self._callbacks.call("on_starting")
+        self._watch_over(loop)
+        control = Control(place(self.settings.pid), self._answer)
+        if self._before is None:
+            await control.open()
+        self._control = control
+        watching = loop.create_task(self._watch()) if self._watcher is not None else None
+        try:
+            return await self.supervisor.run()
+        finally:
+            if watching is not None:
+                watching.cancel()
+            control.close()
+            log.info("Stopped")
+
+    def close(self) -> None:
+        """Put away what a process leaves behind."""
+        self._sockets.close(unlink=self._successor is None)
+        if self._pid is not None:
+            self._pid.remove()
+
+    # --- what the supervisor is made with ---
+
+    def _means(self) -> Means:
+        return Means(
+            start=self._start,
+            reaped=self._reaped,
+            fresh=self._read_again,
+            release=self._sockets.release,
+            announce=self._announce,
+            call=self._callbacks.call,
+            reopen=logs.reopen,
+            upgrade=self._upgrade,
+            told=self._tell,
+        )
+
+    def _opened(self, given: list[int]) -> Sockets:
+        settings = self.settings
+        if self._before is not None:
+            return adopted(self._before.message["places"], self._before.descriptors, settings.workers)
+        places: list[Place] = []
+        for address in [Fd(number) for number in given] or addresses(settings):
+            places += placed(bind([address]), isinstance(address, Fd), redirects=False)
+        return Sockets(places + placed(bind_redirects(settings, []), False, redirects=True), settings.workers)
+
+    def _start(self, slot: int) -> Worker:
+        main, plain = self._sockets.of(slot, redirects=False), self._sockets.of(slot, redirects=True)
+        shared = self._sockets.shared()
+        message = {
+            "settings": vars(of_worker(self.settings)),
+            "argv": sys.argv,
+            "path": sys.path,
+            "main": len(main),
+            "origins": [listen.origin(sock) for sock in [*main, *plain]],
+            "shared": [sock.fileno() in shared for sock in [*main, *plain]],
+        }
+        descriptors = [sock.fileno() for sock in [*main, *plain]]
+        if not self.settings.preload:
+            return Spawned(WORKER, message, descriptors, self._environ)
+        if self._nursery is None or self._nursery.gone:
+            loop, supervisor = asyncio.get_running_loop(), self.supervisor
+            self._nursery = Nursery(WORKER, message, self._environ, loop, supervisor.ended, supervisor.failed)
+            self._nurseries.append(self._nursery)
+        return self._nursery.bear(message, descriptors)
+
+    def _reaped(self, pid: int, code: int) -> None:
+        """A child process has ended that is no worker."""
+        for nursery in [each for each in self._nurseries if each.pid == pid]:
+            self._nurseries.remove(nursery)
+            nursery.reaped(code)
+        if self._successor is not None and self._successor.pid == pid:
+            successor, self._successor = self._successor, None
+            successor.reaped(code)
+
+    def _read_again(self) -> int:
+        if self._fresh is not None:
+            settings, environ = self._fresh()
+            if addresses(settings) != addresses(self.settings):
+                log.warning("Other addresses take effect when the server is started anew")
+            self.settings, self._environ = settings, environ
+        if self._nursery is not None:
+            self._nursery.dismiss()
+            self._nursery = None
+        return self.settings.workers
+
+    def _announce(self) -> None:
+        """All workers serve."""
+        scheme = "https" if self.settings.ssl_certfile else "http"
+        urls = [listen.url(sock, scheme) for sock in self._sockets.first(redirects=False)]
+        redirects = [listen.url(sock) for sock in self._sockets.first(redirects=True)]
+        if redirects:
+            log.info("Leading %s to https", ", ".join(redirects))
+        log.info("Serving %s on %s (press Ctrl+C to stop)", self.settings.target, ", ".join(urls))
+        if self._before is not None:
+            self._take_over(self._before)
+        self._notifier.ready(f"Serving {self.settings.target} on {', '.join(urls)}")
+
+    def _take_over(self, before: Predecessor) -> None:
+        """From now on, this is the server."""
+        self._notifier.main_process(os.getpid())
+        if self._pid is not None:
+            with contextlib.suppress(BindError):
+                self._pid.take(over=before.pid)
+        self._opening = asyncio.get_running_loop().create_task(self._control.open())
+        before.up()
+
+    def _upgrade(self, done: Callable[[str], None]) -> None:
+        if os.getpid() == 1:
+            done("this is process 1 of a container, which ends with it; reload, or start a new container")
+            return
+        described, descriptors = self._sockets.describe()
+        message = {"pid": os.getpid(), "places": described}
+        environ = {**self._environ, **self._notifier.variables}
+        self._successor = Successor(HANDOVER, message, descriptors, environ, asyncio.get_running_loop(), done)
+
+    def _tell(self, what: str) -> None:
+        if self._successor is None or what != "stopping":
+            getattr(self._notifier, what)()
+
+    # --- what comes from outside ---
+
+    def _watch_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give systemd's watchdog its signs of life."""
+        if self._notifier.watchdog is not None:
+            self._notifier.alive()
+            loop.call_later(self._notifier.watchdog, self._watch_over, loop)
+
+    async def _watch(self) -> None:
+        assert self._watcher is not None
+        async for changes in self._watcher:
+            self.supervisor.roll(f"{in_words(changes)} changed")
+
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The control socket's."""
+        supervisor = self.supervisor
+        match request["do"]:
+            case "status":
+                return {"ok": True, **self._status()}
+            case "reload":
+                return _outcome(await supervisor.roll("asked by portway reload"), "all workers are replaced")
+            case "scale":
+                supervisor.scale(int(request["count"]))
+                return _outcome("", f"{supervisor.plan.count} workers from now on")
+            case "upgrade":
+                return _outcome(await supervisor.upgrade(), "a new supervisor serves")
+            case "stop":
+                if request.get("now"):
+                    supervisor.quit()
+                else:
+                    supervisor.stop("asked by portway stop")
+                return {"ok": True, "process": os.getpid(), "text": "stopping"}
+            case other:
+                return _outcome(f"this server does not know {other!r}; it may be older", "")
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "version": portway.__version__,
+            "process": os.getpid(),
+            "target": self.settings.target,
+            "workers": [worker._asdict() for worker in self.supervisor.infos()],
+        }
+
+
+def in_words(paths: Iterable[str]) -> str:
+    """The first of some files, as seen from here, and how many others there are."""
+    first, *others = sorted(map(os.path.relpath, paths))
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _outcome(error: str, text: str) -> dict[str, Any]:
+    return {"ok": not error, "text": error or text}
+
+
+def plan_of(settings: Settings, elects: bool) -> Plan:
+    """The plan for so many workers, with so much time."""
+    several = 1 + len(settings.mount) + (settings.fallback is not None)
+    worker = of_worker(settings)
+    leaving = worker.timeout_graceful_shutdown + several * worker.timeout_shutdown + SPARE
+    terms = Terms(
+        startup=several * settings.timeout_startup + 1,  # the worker itself can tell it better
+        blocked=settings.timeout_worker,
+        leaving=leaving,
+        stopping=leaving + settings.drain_delay,
+    )
+    return Plan(settings.workers, terms, patient=settings.reload, elects=elects)
+
+
+def of_worker(settings: Settings) -> Settings:
+    """The settings that a worker gets."""
+    if not settings.reload:
+        return settings
+    return dataclasses.replace(
+        settings, timeout_graceful_shutdown=min(RELOAD_GRACE, settings.timeout_graceful_shutdown), timeout_shutdown=1.0
+    )
+
+
+def watcher(settings: Settings) -> Any:
+    """Of the files that --reload watches."""
+    from portway.workers.watch import Watcher
+
+    folders = settings.reload_dir or (settings.app_dir,)
+    files = [each for each in (settings.env_file, "portway.toml", "pyproject.toml") if each is not None]
+    return Watcher(folders, settings.reload_include, settings.reload_exclude, files, settings.reload_delay)
+
+
+def ours(settings: Settings) -> str:
+    """What runs."""
+    count = settings.workers
+    return f"Portway {portway.__version__}, process {os.getpid()}, {count} worker{'s'[: count > 1]}"

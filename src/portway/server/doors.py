@@ -1,0 +1,76 @@
+"""Where connections come in: the loop's servers on the listening sockets, and how these are closed so that nobody who
+has come is sent away.
+
+The kernel tells a client that it is connected before the server accepts it. So first the kernel is told to let
+nobody else in (`listen.stem`), then those who wait are accepted, and only then the sockets are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from portway.server import listen
+
+# For those who wait to be accepted, in seconds; where nobody can be kept from coming, they do not end.
+EMPTYING = 1.0
+
+# The turns of the loop between accepting a connection and its link's first call (asyncio: three).
+TURNS = 5
+
+AF_UNIX = getattr(socket, "AF_UNIX", None)
+
+
+class Doors:
+    """The listening sockets of one server on one loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, backlog: int) -> None:
+        self._loop = loop
+        self._backlog = backlog
+        self._servers: list[asyncio.Server] = []
+        self._sockets: list[socket.socket] = []
+
+    @property
+    def opened(self) -> bool:
+        """Whether anybody was let in."""
+        return bool(self._servers)
+
+    async def open(self, sockets: list[socket.socket], make: Callable[[], Any]) -> None:
+        """Let them in: each gets a protocol that `make` gives. Raises BindError if somebody else listens there."""
+        loop = self._loop
+        # The file of a Unix socket is removed by who made it, which the loop cannot know.
+        known = inspect.signature(loop.create_unix_server).parameters
+        kept: dict[str, Any] = {"cleanup_socket": False} if "cleanup_socket" in known else {}
+        for sock in sockets:
+            listen.begin(sock, self._backlog)
+            if sock.family == AF_UNIX:
+                server = await loop.create_unix_server(make, sock=sock, backlog=self._backlog, **kept)
+            else:
+                server = await loop.create_server(make, sock=sock, backlog=self._backlog)
+            self._servers.append(server)
+            self._sockets.append(sock)
+
+    def narrow(self) -> None:
+        """Let nobody else into the sockets that are ours alone; those who wait may come."""
+        for sock in self._sockets:
+            if isinstance(sock, listen.Own) and sock.ours:
+                listen.stem(sock)
+
+    async def empty(self) -> None:
+        """Accept those who wait."""
+        until = time.monotonic() + EMPTYING
+        while any(listen.waiting(sock) for sock in self._sockets):
+            if time.monotonic() > until:
+                return
+            await asyncio.sleep(0)  # the loop accepts
+
+    async def close(self) -> None:
+        """Accept no more; when this returns, the links of all that were accepted have begun."""
+        for server in self._servers:
+            server.close()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)

@@ -1,0 +1,487 @@
+"""What a supervisor does about its workers: events and the time come in, actions come out. It starts nothing itself.
+
+  start ──► STARTING ──ready──► READY ──retire, stop──► LEAVING ──► gone
+                │                 │                        │
+                └── fails ────────┴── dies, is blocked ────┴── too late: killed
+
+1. A slot is a place for one worker, with sockets of its own. While a worker is replaced, its slot holds two.
+2. Replacement comes first: the old one is told to go when the new one is ready. One is replaced at a time.
+3. A worker that dies is replaced at once; again soon after, with a pause that doubles.
+4. A replacement that cannot start leaves the old one where it is. Where nobody serves, it ends the server.
+5. Who is blocked, or late, is asked for its stacks first, and killed then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Phase = Literal["starting", "ready", "leaving"]
+Level = Literal["info", "warning", "error"]
+
+# A worker that lived so long (seconds) has started well: its death is the first one again.
+SETTLED = 60.0
+
+# The longest pause before a worker is started again, in seconds; systemd and Kubernetes have minutes.
+LONGEST_PAUSE = 30.0
+
+# For a worker to write down its stacks, in seconds.
+STACKS = 2.0
+
+# A look that comes so much too late, in seconds, was held up itself: the machine slept, or all of us were frozen.
+OVERSLEPT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """All in seconds: for a worker to start, to be blocked, to end once it is told to, and to end with the server."""
+
+    startup: float
+    blocked: float
+    leaving: float
+    stopping: float
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """One worker. Times are those of the monotonic clock, `figures` what it last told of itself."""
+
+    key: int
+    slot: int
+    since: float
+    phase: Phase = "starting"
+    heard: float = 0.0
+    ready_at: float = 0.0
+    until: float = 0.0  # when its time is over, once it is leaving or asked for its stacks
+    asked: bool = False  # for its stacks
+    killed: bool = False
+    reason: str = ""  # why it could not start, in its own words; or why it is killed
+    replaces: Child | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Slot:
+    """`again` is when a worker is started in it again, if it has none."""
+
+    number: int
+    deaths: int = 0
+    again: float | None = None
+
+
+# --- actions ---
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    child: Child
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Tell it to go, while others have its sockets; if `last`, nobody has them, and they are to be emptied."""
+
+    child: Child
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """For its stacks, which are of use until it is killed."""
+
+    child: Child
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    child: Child
+
+
+@dataclass(frozen=True, slots=True)
+class Elect:
+    """It is to run what runs once in a server."""
+
+    child: Child
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """All workers serve, for the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """The replacement of all workers is over; with an error, some are the old ones still."""
+
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing is left to do."""
+
+    failed: bool = False
+
+
+Action = Start | Retire | Ask | Kill | Elect | Up | Rolled | Say | End
+
+
+class Plan:
+    """`children` are those that live, by key."""
+
+    def __init__(self, count: int, terms: Terms, *, patient: bool = False, elects: bool = False) -> None:
+        """`patient`: a worker that cannot start waits for the next `roll`, and never ends the server. `elects`: there
+        is something that one worker runs for all.
+        """
+        self.children: dict[int, Child] = {}
+        self.slots: list[Slot] = [Slot(number) for number in range(count)]
+        self.elected: Child | None = None
+        self.stopping = False
+        self.up = False
+        self._terms = terms
+        self._patient = patient
+        self._elects = elects
+        self._elect_at = 0.0
+        self._keys = 0
+        self._worn: list[Child] = []  # to be replaced
+        self._rolling = False
+        self._failed = False
+        self._ended = False
+        self._looked = 0.0
+        self._look_at = 0.0
+        self._out: list[Action] = []
+
+    # --- what happens ---
+
+    def begin(self, now: float) -> list[Action]:
+        self._looked = now
+        for slot in self.slots:
+            self._start(slot, now)
+        return self._settle(now)
+
+    def ready(self, child: Child, now: float) -> list[Action]:
+        """Its application is up, and it serves."""
+        if child.phase == "starting" and not child.killed:
+            child.phase = "ready"
+            child.heard = child.ready_at = now
+            self._unask(child)
+            old = child.replaces
+            child.replaces = None
+            if old is not None:
+                self._leave(old, now)
+        return self._settle(now)
+
+    def heard(self, child: Child, figures: dict[str, Any], now: float) -> list[Action]:
+        """Its loop turns; `figures` are requests, connections and whatever else it tells."""
+        child.figures = figures
+        child.heard = now
+        if child.asked and child.phase == "ready" and not child.killed:
+            self._unask(child)
+            self._say("info", f"{self.name(child)} goes on")
+        return self._settle(now)
+
+    def worn(self, child: Child, reason: str, now: float) -> list[Action]:
+        """It is to be replaced when its turn comes."""
+        if child.phase == "ready" and child not in self._worn and self._successor(child) is None:
+            self._say("info", f"{self.name(child)} is replaced: {reason}")
+            self._worn.append(child)
+        return self._settle(now)
+
+    def failed(self, child: Child, reason: str) -> None:
+        """It has said why it cannot start; its end is to follow."""
+        child.reason = reason
+
+    def exited(self, child: Child, how: str, now: float) -> list[Action]:
+        """It is gone; `how` is what is said of it."""
+        if self.children.pop(child.key, None) is None:
+            return []
+        if child is self.elected:
+            self.elected = None
+        if child in self._worn:
+            self._worn.remove(child)
+        heir = self._successor(child)
+        if heir is not None:
+            heir.replaces = None
+        if self._failed:
+            pass  # why it ends was told
+        elif child.phase == "leaving" or self.stopping:
+            why = f" ({child.reason})" if child.killed else ""
+            self._say("warning" if child.killed else "info", f"{self.name(child)} {how}{why}")
+        elif child.phase == "starting":
+            self._not_started(child, how, now)
+        else:
+            self._say("error", f"{self.name(child)} {how}")
+            if heir is None:
+                self._again(child, now)
+        return self._settle(now)
+
+    def resigned(self, child: Child, done: bool, pause: float, now: float) -> list[Action]:
+        """It no longer runs what runs once; if not `done`, someone does, after a pause in seconds."""
+        if child is self.elected:
+            self.elected = None
+            self._elects = self._elects and not done
+            self._elect_at = now + pause
+        return self._settle(now)
+
+    def look(self, now: float) -> list[Action]:
+        """See who is late; to be called when `due` has come."""
+        late = now - self._look_at if self._look_at else 0.0
+        if late > OVERSLEPT:
+            for child in self.children.values():
+                child.heard += late
+                child.since += late
+                child.until += late if child.until else 0.0
+        for child in list(self.children.values()):
+            self._look_at_one(child, now)
+        return self._settle(now)
+
+    # --- what is wanted ---
+
+    def roll(self, now: float) -> list[Action]:
+        """Replace all workers, so that they run what the code is now."""
+        if self.stopping:
+            return []
+        self._rolling = True
+        self._worn.clear()
+        for child in self.children.values():
+            if child.phase == "starting" and not child.killed:  # with what the code was
+                self._kill(child, "it started with what has changed meanwhile")
+            elif child.phase == "ready":
+                self._worn.append(child)
+        for slot in self.slots:
+            if slot.again is not None or not any(child.slot == slot.number for child in self._standing()):
+                slot.deaths = 0
+                slot.again = now
+        return self._settle(now)
+
+    def scale(self, count: int, now: float) -> list[Action]:
+        """Have so many workers, one at least."""
+        count = max(1, count)
+        if self.stopping:
+            return []
+        for slot in self.slots[count:]:
+            for child in [each for each in self.children.values() if each.slot == slot.number]:
+                if child in self._worn:
+                    self._worn.remove(child)
+                if child.phase == "starting":
+                    self._kill(child, "it is not needed any more")
+                elif child.phase == "ready":
+                    self._leave(child, now, last=True)
+        del self.slots[count:]
+        for number in range(len(self.slots), count):
+            self.slots.append(Slot(number))
+            self._start(self.slots[-1], now)
+        return self._settle(now)
+
+    def stop(self, now: float) -> list[Action]:
+        """End, in good order."""
+        self._begin_to_end(now, last=True)
+        return self._settle(now)
+
+    def retire(self, now: float) -> list[Action]:
+        """End, while somebody else goes on with all the sockets."""
+        self._begin_to_end(now, last=False)
+        return self._settle(now)
+
+    def quit(self, now: float) -> list[Action]:
+        """End at once."""
+        self.stopping = True
+        for child in self.children.values():
+            self._kill(child, "the server ends at once")
+        return self._settle(now)
+
+    # --- what is known ---
+
+    @property
+    def count(self) -> int:
+        """How many workers are wanted."""
+        return len(self.slots)
+
+    @property
+    def due(self) -> float:
+        """When to `look` next; infinity is never."""
+        self._look_at = min(self._times(), default=float("inf"))
+        return self._look_at
+
+    @staticmethod
+    def name(child: Child) -> str:
+        return f"Worker {child.slot + 1}"
+
+    # --- inside ---
+
+    def _times(self) -> list[float]:
+        times = [slot.again for slot in self.slots if slot.again is not None and not self.stopping]
+        if self._elects and self.elected is None and self._elect_at and not self.stopping:
+            times.append(self._elect_at)
+        for child in self.children.values():
+            if child.killed:
+                continue
+            if child.until:
+                times.append(child.until)
+            elif child.phase == "starting":
+                times.append(child.since + self._terms.startup)
+            else:
+                times.append(child.heard + self._terms.blocked)
+        return times
+
+    def _standing(self) -> list[Child]:
+        """Those who serve, or will."""
+        return [child for child in self.children.values() if child.phase != "leaving" and not child.killed]
+
+    def _successor(self, child: Child) -> Child | None:
+        return next((each for each in self.children.values() if each.replaces is child), None)
+
+    def _start(self, slot: Slot, now: float, replaces: Child | None = None) -> None:
+        self._keys += 1
+        child = Child(self._keys, slot.number, now, heard=now, replaces=replaces)
+        self.children[child.key] = child
+        slot.again = None
+        self._out.append(Start(child))
+
+    def _begin_to_end(self, now: float, last: bool) -> None:
+        if not self.stopping:
+            self.stopping = True
+            self._worn.clear()
+            for child in self.children.values():
+                self._leave(child, now, last)
+
+    def _leave(self, child: Child, now: float, last: bool = False) -> None:
+        if child.phase != "leaving" and not child.killed:
+            child.phase = "leaving"
+            child.asked = False
+            child.until = now + (self._terms.stopping if self.stopping and last else self._terms.leaving)
+            self._out.append(Retire(child, last))
+
+    def _kill(self, child: Child, reason: str) -> None:
+        if not child.killed:
+            child.killed = True
+            child.reason = child.reason or reason
+            self._out.append(Kill(child))
+
+    def _say(self, level: Level, text: str) -> None:
+        self._out.append(Say(level, text))
+
+    def _look_at_one(self, child: Child, now: float) -> None:
+        if child.killed:
+            return
+        if child.until and now >= child.until:
+            self._kill(child, child.reason or "it did not end in time")
+        elif child.until:
+            return
+        elif child.phase == "starting" and now >= child.since + self._terms.startup:
+            self._ask(child, f"it was not ready within {self._terms.startup:g} s", now)
+        elif child.phase == "ready" and now >= child.heard + self._terms.blocked:
+            self._ask(child, f"its event loop has been blocked for {self._terms.blocked:g} s", now)
+
+    def _ask(self, child: Child, why: str, now: float) -> None:
+        child.asked = True
+        child.reason = why
+        child.until = now + STACKS
+        self._say("error", f"{self.name(child)}: {why}")
+        self._out.append(Ask(child))
+
+    @staticmethod
+    def _unask(child: Child) -> None:
+        if child.asked:
+            child.asked = False
+            child.reason = ""
+            child.until = 0.0
+
+    def _not_started(self, child: Child, how: str, now: float) -> None:
+        why = child.reason or how
+        if child.slot >= len(self.slots) or (child.killed and not child.asked):
+            return  # whoever killed it has seen to what follows
+        slot = self.slots[child.slot]
+        if child.replaces is not None:
+            self._end_roll(f"{self.name(child)} could not be replaced: {why}")
+        elif self._patient:
+            self._end_roll(f"{self.name(child)} could not start: {why}")
+        elif any(other.phase == "ready" for other in self._standing()):
+            self._end_roll(f"{self.name(child)} could not start: {why}")
+            self._pause(slot, now)
+        else:
+            self._say("error", why)
+            self._failed = True
+            for other in self.children.values():  # of one reason, one is told
+                self._kill(other, "another worker could not start")
+            self._begin_to_end(now, last=True)
+
+    def _end_roll(self, error: str) -> None:
+        self._say("error", error)
+        if self._rolling:
+            self._rolling = False
+            self._worn.clear()
+            self._out.append(Rolled(error))
+
+    def _again(self, child: Child, now: float) -> None:
+        """Have another one in its place."""
+        if child.slot >= len(self.slots):
+            return
+        slot = self.slots[child.slot]
+        if now - child.ready_at >= SETTLED:
+            slot.deaths = 0
+        self._pause(slot, now)
+
+    def _pause(self, slot: Slot, now: float) -> None:
+        pause = min(LONGEST_PAUSE, 2.0 ** (slot.deaths - 1)) if slot.deaths else 0.0
+        slot.deaths += 1
+        slot.again = now + pause
+        if pause:
+            self._say("info", f"Worker {slot.number + 1} is started again in {pause:g} s")
+
+    def _settle(self, now: float) -> list[Action]:
+        """What follows from how things stand; all actions since the last time."""
+        if not self.stopping:
+            self._fill(now)
+            self._replace(now)
+            self._announce()
+            self._elect(now)
+        elif not self.children and not self._ended:
+            self._ended = True
+            self._out.append(End(self._failed))
+        out = self._out
+        self._out = []
+        return out
+
+    def _fill(self, now: float) -> None:
+        """Start a worker where one is missing and its time has come."""
+        for slot in self.slots:
+            if slot.again is not None and now >= slot.again:
+                self._start(slot, now)
+
+    def _replace(self, now: float) -> None:
+        """Begin with the next one that is to be replaced."""
+        if any(child.phase == "starting" for child in self.children.values()):
+            return
+        while self._worn:
+            old = self._worn.pop(0)
+            if old.phase == "ready" and not old.killed:
+                self._start(self.slots[old.slot], now, old)
+                return
+        if self._rolling and all(slot.again is None for slot in self.slots):
+            self._rolling = False
+            self._out.append(Rolled())
+
+    def _announce(self) -> None:
+        if not self.up and self._serving() == len(self.slots):
+            self.up = True
+            self._out.append(Up())
+
+    def _serving(self) -> int:
+        return len({child.slot for child in self.children.values() if child.phase == "ready" and not child.killed})
+
+    def _elect(self, now: float) -> None:
+        if not self._elects or self.elected is not None or now < self._elect_at:
+            return
+        able = [each for each in self._standing() if each.phase == "ready" and self._successor(each) is None]
+        chosen = min((each for each in able if each not in self._worn), key=lambda each: each.key, default=None)
+        if chosen is not None:
+            self.elected = chosen
+            self._elect_at = 0.0
+            self._out.append(Elect(chosen))

@@ -1,0 +1,104 @@
+"""Starts workers: each a Python of its own, which is told over its channel what to serve."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import IO, Protocol
+
+from portway.workers.channel import Message
+from portway.workers.passing import give
+
+
+class Worker(Protocol):
+    """A process that was started: `sock` is the channel to it, `stacks` the file that it writes its stacks into.
+
+    `pid` is 0 as long as there is none.
+    """
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def sock(self) -> socket.socket: ...
+
+    @property
+    def stacks(self) -> IO[bytes]: ...
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it still lives."""
+
+    def silent(self) -> None:
+        """Its channel has ended."""
+
+    def reaped(self, code: int) -> None:
+        """It has ended; `code` is negative for a signal."""
+
+
+class Spawned:
+    """A child process. Ours to wait for, not subprocess': a supervisor waits for all of its children at once."""
+
+    def __init__(
+        self, module: str, message: Message, descriptors: Sequence[int], environ: Mapping[str, str]
+    ) -> None:  # fmt: skip
+        """Run `module`, with the numbers of its channel and of the file for its stacks as arguments; it is given
+        `message` first, and the descriptors (see `passing`).
+        """
+        self.sock, theirs = socket.socketpair()
+        self.stacks: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as this does
+        numbers = [theirs.fileno(), self.stacks.fileno()]
+        command = [sys.executable, *interpreter_options(), "-m", module, *map(str, numbers)]
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # it is ours
+                command, env=dict(environ), pass_fds=numbers
+            )
+        except BaseException:
+            self.sock.close()
+            self.stacks.close()
+            raise
+        finally:
+            theirs.close()
+        self.pid = self._process.pid
+        give(self.sock, message, descriptors)
+
+    def signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def silent(self) -> None:
+        """How it ended, the kernel will tell."""
+
+    def reaped(self, code: int) -> None:
+        self._process.returncode = code
+
+
+def interpreter_options() -> list[str]:
+    """Those that this Python was started with: -X dev, -W error, -O and the like."""
+    return list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]  # multiprocessing uses it too
+
+
+def reap(ended: Callable[[int, int], object]) -> None:
+    """Tell of each child process that has ended: its number, and its code, negative for a signal.
+
+    All of them: as process 1 of a container, also those whose parents have gone.
+    """
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            ended(pid, os.waitstatus_to_exitcode(status))
+
+
+def name_of(number: int) -> str:
+    """What a signal is called."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,88 @@
+"""Where a worker writes down what its threads and tasks are doing, when the supervisor asks by SIGUSR2.
+
+Python answers readably, if it comes to run; if something holds it, faulthandler writes what it can from the signal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import traceback
+from types import FrameType
+from typing import IO
+
+ASKED: int = getattr(signal, "SIGUSR2", 0)
+
+# After what Python wrote: it is whole.
+WHOLE = b"\n-- end of stacks --\n"
+
+# Before it; what stands above is faulthandler's.
+READABLE = b"\n-- stacks --\n"
+
+MOST = 64 * 1024
+
+
+class Stacks:
+    """The worker's side, which writes to a file that it shares with the supervisor."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def arm(self) -> None:
+        """From now on; in the main thread."""
+        if ASKED:
+            faulthandler.unregister(ASKED)  # in a fork, another's
+            signal.signal(ASKED, self._write)
+            faulthandler.register(ASKED, file=self._number, all_threads=True, chain=True)
+
+    def attend(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Its tasks, too."""
+        self._loop = loop
+
+    def _write(self, number: int, frame: FrameType | None) -> None:
+        text = "\n".join([*threads(frame), *(tasks(self._loop) if self._loop is not None else ())])
+        os.write(self._number, READABLE + text.encode("utf-8", "backslashreplace")[:MOST] + WHOLE)
+
+
+def threads(main: FrameType | None) -> list[str]:
+    """The stack of each thread; `main` is where the main thread is."""
+    frames = sys._current_frames()
+    here = threading.get_ident()
+    if main is not None:
+        frames[here] = main
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    order = sorted(frames, key=lambda each: each != here)
+    return [f"Thread {names.get(each, each)}:\n{_trace(traceback.format_stack(frames[each]))}" for each in order]
+
+
+def tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
+    """Where each task of the loop waits; the running one stands in its thread's stack."""
+    found = []
+    for task in asyncio.all_tasks(loop):
+        lines = [line for frame in task.get_stack() for line in traceback.format_stack(frame, limit=1)]
+        found.append(f"Task {task.get_name()}:\n{_trace(lines) or '  (running)'}")
+    return found
+
+
+def _trace(lines: list[str]) -> str:
+    return "".join(lines).rstrip()
+
+
+def clear(file: IO[bytes]) -> None:
+    """The supervisor's side: before it asks. Both sides have one position in the file."""
+    os.ftruncate(file.fileno(), 0)
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+
+
+def read(file: IO[bytes]) -> tuple[str, bool]:
+    """What was written since then, and whether it is whole."""
+    data = os.pread(file.fileno(), 4 * MOST, 0)
+    _, marked, readable = data.rpartition(READABLE)
+    if marked and readable.endswith(WHOLE):
+        return readable.removesuffix(WHOLE).decode("utf-8", "replace"), True
+    return data.decode("utf-8", "replace").strip(), False

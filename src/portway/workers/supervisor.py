@@ -1,0 +1,380 @@
+"""Does what the plan says: starts workers, hears them, waits for their ends, and obeys signals and the control socket.
+
+  signals, control socket, files that change ─┐
+  channels of the workers, their ends ────────┼──► Plan ──► actions ──► processes, orders, the log
+  the clock ──────────────────────────────────┘
+
+It never runs the application's code; what it needs to know of the rest of the house is in `Means`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from portway.errors import PortwayError
+from portway.workers import plan, stacks
+from portway.workers.channel import Channel, Message
+from portway.workers.control import span
+from portway.workers.plan import Action, Child, Plan
+from portway.workers.spawn import Worker, name_of, reap
+from portway.workers.terminal import Terminal
+
+log = logging.getLogger("portway")
+
+
+class WorkerInfo(NamedTuple):
+    """What hooks and `portway status` are told of a worker. `exit_code` is None while it lives, and negative for a
+    signal; `uptime` and `lag` are seconds, `memory` bytes (None where the system does not tell).
+    """
+
+    number: int
+    process: int
+    phase: str
+    uptime: float
+    requests: int
+    connections: int
+    running: int
+    lag: float
+    memory: int | None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a supervisor works with.
+
+    `start(slot)` starts a worker; `reaped(pid, code)` is told of child processes that are none; `fresh()` reads code
+    and configuration anew, and gives the number of workers, or raises PortwayError; `release(slot)` lets the sockets
+    of the last slot go; `announce()` says that all is up; `call(hook, *args)` calls a hook; `reopen()` opens log files
+    anew; `upgrade(done)` starts a successor and calls `done` when that has come up, or with what went wrong; `told` is
+    for systemd: reloading, ready, or stopping.
+    """
+
+    start: Callable[[int], Worker]
+    reaped: Callable[[int, int], None]
+    fresh: Callable[[], int]
+    release: Callable[[int], None]
+    announce: Callable[[], None]
+    call: Callable[..., None]
+    reopen: Callable[[], None]
+    upgrade: Callable[[Callable[[str], None]], None]
+    told: Callable[[str], None]
+
+
+@dataclass(eq=False)
+class Hand:
+    """A worker at work: the process, and the channel to it."""
+
+    worker: Worker
+    channel: Channel
+    started: float
+
+
+Waiter = asyncio.Future[str]
+
+
+class Supervisor:
+    """On an event loop of its own, in the main thread."""
+
+    def __init__(self, plan: Plan, means: Means) -> None:
+        self.plan = plan
+        self._means = means
+        self._hands: dict[int, Hand] = {}  # by the key of the child
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._over: asyncio.Future[bool] | None = None
+        self._rolls: list[Waiter] = []
+        self._upgrading: Waiter | None = None
+        self._terminal = Terminal()
+        self._interrupted = False
+        self._asked: set[int] = set()
+
+    async def run(self) -> bool:
+        """Supervise until the end; False if the workers could not start."""
+        self._loop = loop = asyncio.get_running_loop()
+        self._over = loop.create_future()
+        handlers: dict[str, Callable[[], Any]] = {
+            "SIGHUP": self._hang_up,
+            "SIGCHLD": self._reap,
+            "SIGTERM": partial(self.stop, "SIGTERM"),
+            "SIGINT": self._interrupt,
+            "SIGQUIT": self.quit,
+            "SIGUSR1": self.reopen,
+            "SIGUSR2": self.upgrade,
+            "SIGTTIN": partial(self._more, 1),
+            "SIGTTOU": partial(self._more, -1),
+        }
+        for name, handler in handlers.items():
+            loop.add_signal_handler(getattr(signal, name), handler)
+        self._do(self.plan.begin(time.monotonic()))
+        try:
+            return await self._over
+        finally:
+            for name in handlers:
+                loop.remove_signal_handler(getattr(signal, name))
+            for waiter in self._rolls:
+                waiter.cancel()
+
+    # --- what is asked ---
+
+    def roll(self, why: str) -> Waiter:
+        """Replace all workers by ones with the code and configuration of now; what went wrong, if anything."""
+        assert self._loop is not None
+        waiter: Waiter = self._loop.create_future()
+        if self.plan.stopping:
+            waiter.set_result("the server is stopping")
+            return waiter
+        log.info("Replacing all workers: %s", why)
+        self._means.told("reloading")
+        try:
+            count = self._means.fresh()
+        except PortwayError as fault:
+            log.error("Nothing is replaced: %s", fault)
+            waiter.set_result(str(fault))
+            return waiter
+        self._rolls.append(waiter)
+        if count != self.plan.count:
+            self._scale(count)
+        self._do(self.plan.roll(time.monotonic()))
+        return waiter
+
+    def scale(self, count: int) -> None:
+        """Have so many workers."""
+        if not self.plan.stopping:
+            log.info("%d worker%s from now on", max(1, count), "s"[: count > 1])
+            self._scale(count)
+
+    def stop(self, why: str) -> None:
+        """End in good order."""
+        if not self.plan.stopping:
+            log.info("Stopping (%s)%s", why, "; press Ctrl+C again to end at once" if self._interrupted else "")
+            self._means.told("stopping")
+            self._means.call("on_stopping")
+            self._do(self.plan.stop(time.monotonic()))
+
+    def quit(self) -> None:
+        """End at once."""
+        log.warning("Ended at once")
+        self._do(self.plan.quit(time.monotonic()))
+
+    def reopen(self) -> None:
+        """Open log files anew, here and in the workers."""
+        self._means.reopen()
+        for hand in self._hands.values():
+            hand.channel.send({"do": "reopen"})
+        log.info("Log files are opened anew")
+
+    def upgrade(self) -> Waiter:
+        """Have a new supervisor take over, and end; what went wrong, if anything."""
+        assert self._loop is not None
+        if self._upgrading is not None:
+            return self._upgrading
+        waiter = self._upgrading = self._loop.create_future()
+        if self.plan.stopping or not self.plan.up:
+            self._upgraded("the server is starting or stopping")
+        else:
+            log.info("Starting a successor with the same sockets")
+            self._means.upgrade(self._upgraded)
+        return waiter
+
+    def infos(self) -> list[WorkerInfo]:
+        """How the workers are, in the order of their numbers."""
+        now = time.monotonic()
+        children = sorted(self.plan.children.values(), key=lambda each: (each.slot, each.key))
+        return [self._info(child, now) for child in children]
+
+    # --- inside: what happens ---
+
+    def _interrupt(self) -> None:
+        if self._interrupted:
+            self.quit()
+        else:
+            self._interrupted = True
+            self.stop("SIGINT")
+
+    def _hang_up(self) -> None:
+        if self._terminal.gone:
+            self.stop("the terminal was closed")
+        else:
+            self.roll("SIGHUP")
+
+    def _more(self, change: int) -> None:
+        self.scale(self.plan.count + change)
+
+    def _scale(self, count: int) -> None:
+        before = self.plan.count
+        self._do(self.plan.scale(count, time.monotonic()))
+        for slot in range(before - 1, self.plan.count - 1, -1):
+            self._means.release(slot)
+
+    def _upgraded(self, error: str) -> None:
+        """The successor is up, or never will be."""
+        waiter = self._upgrading
+        self._upgrading = None
+        if error:
+            log.error("No successor: %s", error)
+        else:
+            log.info("The successor is up; this supervisor and its workers end")
+            self._do(self.plan.retire(time.monotonic()))
+        if waiter is not None and not waiter.done():
+            waiter.set_result(error)
+
+    def _heard(self, child: Child, message: Message) -> None:
+        now = time.monotonic()
+        kind = message.pop("tell")
+        if kind == "beat":
+            self._do(self.plan.heard(child, message, now))
+        elif kind == "ready":
+            self._do(self.plan.ready(child, now))
+            self._means.call("on_worker_ready", self._info(child, now))
+        elif kind == "worn":
+            self._do(self.plan.worn(child, message["why"], now))
+        elif kind == "failed":
+            self.plan.failed(child, message["why"])
+        elif kind == "resigned":
+            self._do(self.plan.resigned(child, message["done"], message["pause"], now))
+
+    def _reap(self) -> None:
+        reap(self._reaped)
+
+    def _reaped(self, pid: int, code: int) -> None:
+        worker = next((hand.worker for hand in self._hands.values() if hand.worker.pid == pid), None)
+        if worker is None:
+            self._means.reaped(pid, code)
+        else:
+            self.ended(worker, code)
+
+    def failed(self, worker: Worker, reason: str) -> None:
+        """It cannot start; its end is to follow."""
+        self.plan.failed(self.plan.children[self._key(worker)], reason)
+
+    def ended(self, worker: Worker, code: int | None) -> None:
+        """A worker has; `code` is None if nobody knows it."""
+        key = self._key(worker)
+        hand = self._hands.pop(key)
+        if code is not None:
+            hand.worker.reaped(code)
+        hand.channel.drain()
+        hand.worker.stacks.close()
+        child = self.plan.children[key]
+        now = time.monotonic()
+        info = self._info(child, now, hand)._replace(exit_code=code)
+        self._means.call("on_worker_exit", info)
+        self._do(self.plan.exited(child, how_it_ended(info), now))
+
+    def _key(self, worker: Worker) -> int:
+        return next(key for key, hand in self._hands.items() if hand.worker is worker)
+
+    def _look(self) -> None:
+        self._timer = None
+        for key in list(self._asked):
+            self._read_stacks(key)
+        self._do(self.plan.look(time.monotonic()))
+
+    # --- inside: what is done ---
+
+    def _do(self, actions: list[Action]) -> None:
+        for action in actions:
+            self._act(action)
+        self._wind()
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case plan.Start(child):
+                self._start(child)
+            case plan.Retire(child, last):
+                order = ("stop" if self.plan.stopping else "leave") if last else "retire"
+                self._hands[child.key].channel.send({"do": order})
+            case plan.Ask(child):
+                self._ask(child)
+            case plan.Kill(child):
+                self._asked.discard(child.key)
+                self._hands[child.key].worker.signal(signal.SIGKILL)
+            case plan.Elect(child):
+                self._hands[child.key].channel.send({"do": "elect"})
+            case plan.Up():
+                self._means.announce()
+            case plan.Rolled(error):
+                self._rolled(error)
+            case plan.Say(level, text):
+                log.log(logging.getLevelNamesMapping()[level.upper()], "%s", text)
+            case plan.End(failed):
+                if self._over is not None and not self._over.done():
+                    self._over.set_result(not failed)
+
+    def _start(self, child: Child) -> None:
+        assert self._loop is not None
+        worker = self._means.start(child.slot)
+        channel = Channel(worker.sock, self._loop, partial(self._heard, child), worker.silent)
+        self._hands[child.key] = Hand(worker, channel, time.monotonic())
+        self._means.call("on_worker_started", self._info(child, time.monotonic()))
+
+    def _rolled(self, error: str) -> None:
+        log.log(logging.WARNING if error else logging.INFO, "%s", (error and ROLL_FAILED) or "All workers are replaced")
+        self._means.told("ready")
+        for waiter in self._rolls:
+            if not waiter.done():
+                waiter.set_result(error)
+        self._rolls.clear()
+
+    def _ask(self, child: Child) -> None:
+        hand = self._hands[child.key]
+        stacks.clear(hand.worker.stacks)
+        hand.worker.signal(stacks.ASKED)
+        self._asked.add(child.key)
+
+    def _read_stacks(self, key: int) -> None:
+        """Its time is over: what has come is what there is."""
+        child = self.plan.children.get(key)
+        if child is not None and time.monotonic() >= child.until:
+            self._asked.discard(key)
+            text, _ = stacks.read(self._hands[key].worker.stacks)
+            log.error("%s was here:\n%s", Plan.name(child), text or "(it did not tell)")
+
+    def _wind(self) -> None:
+        """Set the timer to when the plan wants to look."""
+        assert self._loop is not None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self.plan.due
+        if due != float("inf"):
+            self._timer = self._loop.call_later(max(0.0, due - time.monotonic()), self._look)
+
+    def _info(self, child: Child, now: float, hand: Hand | None = None) -> WorkerInfo:
+        hand = hand or self._hands.get(child.key)
+        figures = child.figures
+        return WorkerInfo(
+            number=child.slot + 1,
+            process=0 if hand is None else hand.worker.pid,
+            phase=child.phase,
+            uptime=now - child.since,
+            requests=figures.get("requests", 0),
+            connections=figures.get("connections", 0),
+            running=figures.get("running", 0),
+            lag=figures.get("lag", 0.0),
+            memory=figures.get("memory"),
+        )
+
+
+ROLL_FAILED = "Not all workers were replaced: those that could not be go on as they were"
+
+
+def how_it_ended(info: WorkerInfo) -> str:
+    """For the log: its signal or exit code, uptime, requests, memory."""
+    code = info.exit_code
+    if code is None:
+        end = "is gone"
+    elif code < 0:
+        end = f"was ended by {name_of(-code)}"
+    else:
+        end = f"ended with exit code {code}"
+    memory = f", {info.memory / 2**20:.0f} MiB" if info.memory is not None else ""
+    return f"(process {info.process}) {end} after {span(info.uptime)}: {info.requests} requests{memory}"
