@@ -53,11 +53,16 @@ class Stream:
             self._ended = True
             self._changed.notify_all()
 
-    def wait_for(self, text: str) -> None:
-        """Wait until this was written."""
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Wait until this was written, so often."""
         with self._changed:
-            self._changed.wait_for(lambda: text in self._text or self._ended, PATIENCE)
-            assert text in self._text, self._text
+            self._changed.wait_for(lambda: self._text.count(text) >= times or self._ended, PATIENCE)
+            assert self._text.count(text) >= times, self._text
+
+    def count(self, text: str) -> int:
+        """How often this was written by now."""
+        with self._changed:
+            return self._text.count(text)
 
     def all(self) -> str:
         """The whole of it; waits for the end of the process."""

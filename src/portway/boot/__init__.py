@@ -2,6 +2,6 @@
 
 from portway.boot.applications import routes
 from portway.boot.objects import bind, loop_factory, settled
-from portway.boot.serve import Server, main, run
+from portway.boot.serve import Origin, Server, main, run
 
-__all__ = ["Server", "bind", "loop_factory", "main", "routes", "run", "settled"]
+__all__ = ["Origin", "Server", "bind", "loop_factory", "main", "routes", "run", "settled"]

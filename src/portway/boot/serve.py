@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import portway
 from portway import _modes
@@ -176,15 +176,24 @@ def run(
             stops.ignore()
 
 
-def main(settings: Settings, fresh: Any = None) -> int:
+class Origin(NamedTuple):
+    """Where settings came from: the environment as it was before anything was added to it, and how to read them
+    again in one like it, to which an env file adds its variables.
+    """
+
+    environ: dict[str, str]
+    read: Callable[[dict[str, str]], Settings]
+
+
+def main(settings: Settings, origin: Origin | None = None) -> int:
     """Serve the target of the settings; the exit code for the process, which is over then.
 
-    `fresh` reads the settings anew, for a server with workers (see `supervise.Fresh`).
+    With an `origin`, workers that are started after a change have the settings of then.
     """
     if settings.workers > 1 or settings.reload or HANDOVER in os.environ:
         from portway.boot.supervise import supervise  # what one process does without
 
-        return supervise(settings, fresh)
+        return supervise(settings, origin)
     occupy_standard_descriptors()
     prepare(settings)
     return alone(with_sockets(settings))

@@ -145,7 +145,7 @@ class Orders:
             logs.reopen()
         elif name == "SIGHUP" and self._terminal.gone:
             assert self._server is not None
-            self._server.stop()
+            self._server.stop(patient=True)
             log.info("Stopping (SIGHUP): the terminal was closed")
         else:
             log.warning(ELSEWHERE, name, HINTS[name])

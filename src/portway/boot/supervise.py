@@ -14,12 +14,14 @@ from typing import Any
 import portway
 from portway.boot.callbacks import Callbacks
 from portway.boot.objects import bind, bind_redirects
-from portway.boot.serve import ENDED, HANDOVER, NO_ADDRESS, NO_START, occupy_standard_descriptors, prepare
+from portway.boot.serve import ENDED, HANDOVER, NO_ADDRESS, NO_START, Origin, occupy_standard_descriptors, prepare
 from portway.boot.sockets import Place, Sockets, adopted, placed
+from portway.boot.systemd import with_sockets
 from portway.config import Fd, Settings, addresses
 from portway.errors import BindError, SettingsError
 from portway.observe import logs
 from portway.server import listen
+from portway.workers import systemd
 from portway.workers.control import Control, place
 from portway.workers.handover import Predecessor, Successor, predecessor
 from portway.workers.nursery import Nursery
@@ -27,7 +29,7 @@ from portway.workers.pidfile import PidFile
 from portway.workers.plan import Plan, Terms
 from portway.workers.spawn import Spawned, Worker
 from portway.workers.supervisor import Means, Supervisor
-from portway.workers.systemd import Notifier, inherited
+from portway.workers.systemd import Notifier
 
 log = logging.getLogger("portway")
 
@@ -39,15 +41,11 @@ SPARE = 10.0
 # In development a worker makes way at once, whoever still listens to it.
 RELOAD_GRACE = 0.25
 
-# Reads the configuration again, in an environment as it was at the start, and gives both.
-Fresh = Callable[[], tuple[Settings, dict[str, str]]]
 
-
-def supervise(settings: Settings, fresh: Fresh | None = None) -> int:
+def supervise(settings: Settings, origin: Origin | None = None) -> int:
     """Serve the target of the settings in several processes; the exit code for this one, which is over then.
 
-    `fresh` gives the settings for workers that are started after a change. Raises SettingsError where workers cannot
-    be had, and LoadError for hooks that cannot.
+    Raises SettingsError where workers cannot be had, and LoadError for hooks that cannot.
     """
     if sys.platform == "win32":
         what = "reload" if settings.reload else "workers"
@@ -57,7 +55,7 @@ def supervise(settings: Settings, fresh: Fresh | None = None) -> int:
     occupy_standard_descriptors()
     prepare(settings)
     try:
-        supervision = Supervision(settings, fresh)
+        supervision = Supervision(settings, origin)
     except BindError as failed:
         log.error("%s", failed)
         return NO_ADDRESS
@@ -71,11 +69,11 @@ def supervise(settings: Settings, fresh: Fresh | None = None) -> int:
 class Supervision:
     """Everything around the supervisor."""
 
-    def __init__(self, settings: Settings, fresh: Fresh | None) -> None:
-        self.settings = settings
-        self._fresh = fresh
+    def __init__(self, settings: Settings, origin: Origin | None) -> None:
+        self._asked = addresses(settings)
+        self.settings = settings = with_sockets(settings)
+        self._origin = origin
         self._notifier = Notifier(os.environ)
-        given = inherited(os.environ)
         self._before: Predecessor | None = predecessor(os.environ.pop(HANDOVER, ""))
         self._environ = dict(os.environ)
         self._callbacks = Callbacks(settings)
@@ -86,7 +84,7 @@ class Supervision:
         self._watcher = watcher(settings) if settings.reload else None
         if self._pid is not None and self._before is None:
             self._pid.take()
-        self._sockets = self._opened(given)
+        self._sockets = self._opened()
         self.supervisor = Supervisor(plan_of(settings, self._callbacks.once is not None), self._means())
 
     async def run(self) -> bool:
@@ -131,12 +129,12 @@ class Supervision:
             told=self._tell,
         )
 
-    def _opened(self, given: list[int]) -> Sockets:
+    def _opened(self) -> Sockets:
         settings = self.settings
         if self._before is not None:
             return adopted(self._before.message["places"], self._before.descriptors, settings.workers)
         places: list[Place] = []
-        for address in [Fd(number) for number in given] or addresses(settings):
+        for address in addresses(settings):
             places += placed(bind([address]), isinstance(address, Fd), redirects=False)
         return Sockets(places + placed(bind_redirects(settings, []), False, redirects=True), settings.workers)
 
@@ -170,15 +168,23 @@ class Supervision:
             successor.reaped(code)
 
     def _read_again(self) -> int:
-        if self._fresh is not None:
-            settings, environ = self._fresh()
-            if addresses(settings) != addresses(self.settings):
+        if self._origin is not None:
+            environ = self._bare_environ()
+            settings = self._origin.read(environ)
+            if addresses(settings) != self._asked:
                 log.warning("Other addresses take effect when the server is started anew")
             self.settings, self._environ = settings, environ
         if self._nursery is not None:
             self._nursery.dismiss()
             self._nursery = None
         return self.settings.workers
+
+    def _bare_environ(self) -> dict[str, str]:
+        """The environment without what an env file has added."""
+        environ = dict(self._environ if self._origin is None else self._origin.environ)
+        for name in (HANDOVER, *systemd.VARIABLES):
+            environ.pop(name, None)
+        return environ
 
     def _announce(self) -> None:
         """All workers serve."""
@@ -207,7 +213,7 @@ class Supervision:
             return
         described, descriptors = self._sockets.describe()
         message = {"pid": os.getpid(), "places": described}
-        environ = {**self._environ, **self._notifier.variables}
+        environ = {**self._bare_environ(), **self._notifier.variables}
         self._successor = Successor(HANDOVER, message, descriptors, environ, asyncio.get_running_loop(), done)
 
     def _tell(self, what: str) -> None:

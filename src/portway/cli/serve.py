@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from typing import Any
 
 import click
 
 from portway.cli.options import SettingsCommand, loaded
-from portway.config import Settings
 from portway.errors import SettingsError
 from portway.workers import init
 
@@ -22,7 +20,7 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
 
     TARGET is module:attribute, a module, a .py file, or the folder of a package.
     """
-    environ = dict(os.environ)  # before an env file adds to it
+    environ = dict(os.environ)
     settings = loaded(ctx).settings
     if settings.target is None:
         raise SettingsError("no application; write portway serve main:app, or target = 'main:app' in portway.toml")
@@ -30,10 +28,4 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
         init.settle()
     from portway import boot  # every room of the server; --help does without
 
-    sys.exit(boot.main(settings, partial(fresh, ctx, environ)))
-
-
-def fresh(ctx: click.Context, environ: dict[str, str]) -> tuple[Settings, dict[str, str]]:
-    """The settings for this command line as files are now, and the environment with what an env file adds to it."""
-    environ = dict(environ)
-    return loaded(ctx, environ).settings, environ
+    sys.exit(boot.main(settings, boot.Origin(environ, lambda added: loaded(ctx, added).settings)))

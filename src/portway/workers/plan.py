@@ -7,7 +7,7 @@
 1. A slot is a place for one worker, with sockets of its own. While a worker is replaced, its slot holds two.
 2. Replacement comes first: the old one is told to go when the new one is ready. One is replaced at a time.
 3. A worker that dies is replaced at once; again soon after, with a pause that doubles.
-4. A replacement that cannot start leaves the old one where it is. Where nobody serves, it ends the server.
+4. A replacement that cannot start leaves the old one where it is. Where nobody serves, or not all did yet, all end.
 5. Who is blocked, or late, is asked for its stacks first, and killed then.
 """
 
@@ -153,20 +153,21 @@ class Plan:
         self._rolling = False
         self._failed = False
         self._ended = False
-        self._looked = 0.0
-        self._look_at = 0.0
+        self._seen = 0.0  # the time, as it was last
+        self._due = float("inf")
         self._out: list[Action] = []
 
     # --- what happens ---
 
     def begin(self, now: float) -> list[Action]:
-        self._looked = now
+        self._wake(now)
         for slot in self.slots:
             self._start(slot, now)
         return self._settle(now)
 
     def ready(self, child: Child, now: float) -> list[Action]:
         """Its application is up, and it serves."""
+        self._wake(now)
         if child.phase == "starting" and not child.killed:
             child.phase = "ready"
             child.heard = child.ready_at = now
@@ -179,6 +180,7 @@ class Plan:
 
     def heard(self, child: Child, figures: dict[str, Any], now: float) -> list[Action]:
         """Its loop turns; `figures` are requests, connections and whatever else it tells."""
+        self._wake(now)
         child.figures = figures
         child.heard = now
         if child.asked and child.phase == "ready" and not child.killed:
@@ -188,6 +190,7 @@ class Plan:
 
     def worn(self, child: Child, reason: str, now: float) -> list[Action]:
         """It is to be replaced when its turn comes."""
+        self._wake(now)
         if child.phase == "ready" and child not in self._worn and self._successor(child) is None:
             self._say("info", f"{self.name(child)} is replaced: {reason}")
             self._worn.append(child)
@@ -201,6 +204,7 @@ class Plan:
         """It is gone; `how` is what is said of it."""
         if self.children.pop(child.key, None) is None:
             return []
+        self._wake(now)
         if child is self.elected:
             self.elected = None
         if child in self._worn:
@@ -217,12 +221,12 @@ class Plan:
             self._not_started(child, how, now)
         else:
             self._say("error", f"{self.name(child)} {how}")
-            if heir is None:
-                self._again(child, now)
+            self._again(child, now)
         return self._settle(now)
 
     def resigned(self, child: Child, done: bool, pause: float, now: float) -> list[Action]:
         """It no longer runs what runs once; if not `done`, someone does, after a pause in seconds."""
+        self._wake(now)
         if child is self.elected:
             self.elected = None
             self._elects = self._elects and not done
@@ -231,12 +235,7 @@ class Plan:
 
     def look(self, now: float) -> list[Action]:
         """See who is late; to be called when `due` has come."""
-        late = now - self._look_at if self._look_at else 0.0
-        if late > OVERSLEPT:
-            for child in self.children.values():
-                child.heard += late
-                child.since += late
-                child.until += late if child.until else 0.0
+        self._wake(now)
         for child in list(self.children.values()):
             self._look_at_one(child, now)
         return self._settle(now)
@@ -245,32 +244,32 @@ class Plan:
 
     def roll(self, now: float) -> list[Action]:
         """Replace all workers, so that they run what the code is now."""
+        self._wake(now)
         if self.stopping:
             return []
         self._rolling = True
         self._worn.clear()
         for child in self.children.values():
-            if child.phase == "starting" and not child.killed:  # with what the code was
-                self._kill(child, "it started with what has changed meanwhile")
+            if child.phase == "starting":  # with what the code was
+                self._drop(child, "it started with what has changed meanwhile")
             elif child.phase == "ready":
                 self._worn.append(child)
         for slot in self.slots:
-            if slot.again is not None or not any(child.slot == slot.number for child in self._standing()):
+            if slot.again is not None or not self._held(slot):
                 slot.deaths = 0
                 slot.again = now
         return self._settle(now)
 
     def scale(self, count: int, now: float) -> list[Action]:
         """Have so many workers, one at least."""
+        self._wake(now)
         count = max(1, count)
         if self.stopping:
             return []
         for slot in self.slots[count:]:
             for child in [each for each in self.children.values() if each.slot == slot.number]:
-                if child in self._worn:
-                    self._worn.remove(child)
                 if child.phase == "starting":
-                    self._kill(child, "it is not needed any more")
+                    self._drop(child, "it is not needed any more")
                 elif child.phase == "ready":
                     self._leave(child, now, last=True)
         del self.slots[count:]
@@ -281,16 +280,15 @@ class Plan:
 
     def stop(self, now: float) -> list[Action]:
         """End, in good order."""
-        self._begin_to_end(now, last=True)
-        return self._settle(now)
+        return self._finish(now, last=True)
 
     def retire(self, now: float) -> list[Action]:
         """End, while somebody else goes on with all the sockets."""
-        self._begin_to_end(now, last=False)
-        return self._settle(now)
+        return self._finish(now, last=False)
 
     def quit(self, now: float) -> list[Action]:
         """End at once."""
+        self._wake(now)
         self.stopping = True
         for child in self.children.values():
             self._kill(child, "the server ends at once")
@@ -306,8 +304,7 @@ class Plan:
     @property
     def due(self) -> float:
         """When to `look` next; infinity is never."""
-        self._look_at = min(self._times(), default=float("inf"))
-        return self._look_at
+        return self._due
 
     @staticmethod
     def name(child: Child) -> str:
@@ -315,24 +312,36 @@ class Plan:
 
     # --- inside ---
 
+    def _wake(self, now: float) -> None:
+        """Where all of us were held up, the time since we last knew counts for nobody."""
+        lost = now - self._seen
+        self._seen = now
+        if now - self._due > OVERSLEPT:
+            for child in self.children.values():
+                child.heard += lost
+                child.since += lost
+                child.until += lost if child.until else 0.0
+
     def _times(self) -> list[float]:
         times = [slot.again for slot in self.slots if slot.again is not None and not self.stopping]
         if self._elects and self.elected is None and self._elect_at and not self.stopping:
             times.append(self._elect_at)
-        for child in self.children.values():
-            if child.killed:
-                continue
-            if child.until:
-                times.append(child.until)
-            elif child.phase == "starting":
-                times.append(child.since + self._terms.startup)
-            else:
-                times.append(child.heard + self._terms.blocked)
-        return times
+        return times + [self._late_at(child) for child in self.children.values() if not child.killed]
+
+    def _late_at(self, child: Child) -> float:
+        if child.until:
+            return child.until
+        if child.phase == "starting":
+            return child.since + self._terms.startup
+        return child.heard + self._terms.blocked
 
     def _standing(self) -> list[Child]:
         """Those who serve, or will."""
         return [child for child in self.children.values() if child.phase != "leaving" and not child.killed]
+
+    def _held(self, slot: Slot) -> bool:
+        """Whether somebody stands there, or will in a while."""
+        return slot.again is not None or any(child.slot == slot.number for child in self._standing())
 
     def _successor(self, child: Child) -> Child | None:
         return next((each for each in self.children.values() if each.replaces is child), None)
@@ -344,19 +353,21 @@ class Plan:
         slot.again = None
         self._out.append(Start(child))
 
-    def _begin_to_end(self, now: float, last: bool) -> None:
+    def _leave(self, child: Child, now: float, last: bool = False) -> None:
+        if child.phase != "leaving" and not child.killed:
+            child.phase = "leaving"
+            self._unask(child)
+            child.until = now + (self._terms.stopping if self.stopping and last else self._terms.leaving)
+            self._out.append(Retire(child, last))
+
+    def _finish(self, now: float, last: bool) -> list[Action]:
+        self._wake(now)
         if not self.stopping:
             self.stopping = True
             self._worn.clear()
             for child in self.children.values():
                 self._leave(child, now, last)
-
-    def _leave(self, child: Child, now: float, last: bool = False) -> None:
-        if child.phase != "leaving" and not child.killed:
-            child.phase = "leaving"
-            child.asked = False
-            child.until = now + (self._terms.stopping if self.stopping and last else self._terms.leaving)
-            self._out.append(Retire(child, last))
+        return self._settle(now)
 
     def _kill(self, child: Child, reason: str) -> None:
         if not child.killed:
@@ -364,24 +375,30 @@ class Plan:
             child.reason = child.reason or reason
             self._out.append(Kill(child))
 
+    def _drop(self, child: Child, reason: str) -> None:
+        """Its start is of no use any more, and that it was late says nothing."""
+        self._unask(child)
+        self._kill(child, reason)
+        child.reason = reason
+
     def _say(self, level: Level, text: str) -> None:
         self._out.append(Say(level, text))
 
     def _look_at_one(self, child: Child, now: float) -> None:
-        if child.killed:
+        if child.killed or now < self._late_at(child):
             return
-        if child.until and now >= child.until:
-            self._kill(child, child.reason or "it did not end in time")
-        elif child.until:
-            return
-        elif child.phase == "starting" and now >= child.since + self._terms.startup:
+        if child.asked:
+            self._kill(child, child.reason)
+        elif child.phase == "leaving":
+            self._ask(child, "it did not end in time", now)
+        elif child.phase == "starting":
             self._ask(child, f"it was not ready within {self._terms.startup:g} s", now)
-        elif child.phase == "ready" and now >= child.heard + self._terms.blocked:
+        else:
             self._ask(child, f"its event loop has been blocked for {self._terms.blocked:g} s", now)
 
     def _ask(self, child: Child, why: str, now: float) -> None:
         child.asked = True
-        child.reason = why
+        child.reason = child.reason or why
         child.until = now + STACKS
         self._say("error", f"{self.name(child)}: {why}")
         self._out.append(Ask(child))
@@ -395,22 +412,21 @@ class Plan:
 
     def _not_started(self, child: Child, how: str, now: float) -> None:
         why = child.reason or how
-        if child.slot >= len(self.slots) or (child.killed and not child.asked):
-            return  # whoever killed it has seen to what follows
-        slot = self.slots[child.slot]
+        if child.killed and not child.asked:  # it was dropped
+            self._say("info", f"{self.name(child)} {how} ({child.reason})")
+            return
         if child.replaces is not None:
             self._end_roll(f"{self.name(child)} could not be replaced: {why}")
         elif self._patient:
             self._end_roll(f"{self.name(child)} could not start: {why}")
-        elif any(other.phase == "ready" for other in self._standing()):
+        elif self.up and any(other.phase == "ready" for other in self._standing()):
             self._end_roll(f"{self.name(child)} could not start: {why}")
-            self._pause(slot, now)
+            self._pause(self.slots[child.slot], now)
         else:
             self._say("error", why)
-            self._failed = True
+            self._failed = self.stopping = True
             for other in self.children.values():  # of one reason, one is told
                 self._kill(other, "another worker could not start")
-            self._begin_to_end(now, last=True)
 
     def _end_roll(self, error: str) -> None:
         self._say("error", error)
@@ -420,8 +436,8 @@ class Plan:
             self._out.append(Rolled(error))
 
     def _again(self, child: Child, now: float) -> None:
-        """Have another one in its place."""
-        if child.slot >= len(self.slots):
+        """Have another one in its place, unless there is."""
+        if child.slot >= len(self.slots) or self._held(self.slots[child.slot]):
             return
         slot = self.slots[child.slot]
         if now - child.ready_at >= SETTLED:
@@ -430,7 +446,7 @@ class Plan:
 
     def _pause(self, slot: Slot, now: float) -> None:
         pause = min(LONGEST_PAUSE, 2.0 ** (slot.deaths - 1)) if slot.deaths else 0.0
-        slot.deaths += 1
+        slot.deaths = min(slot.deaths + 1, 10)  # from here on it is the longest
         slot.again = now + pause
         if pause:
             self._say("info", f"Worker {slot.number + 1} is started again in {pause:g} s")
@@ -445,6 +461,7 @@ class Plan:
         elif not self.children and not self._ended:
             self._ended = True
             self._out.append(End(self._failed))
+        self._due = min(self._times(), default=float("inf"))
         out = self._out
         self._out = []
         return out
@@ -469,19 +486,17 @@ class Plan:
             self._out.append(Rolled())
 
     def _announce(self) -> None:
-        if not self.up and self._serving() == len(self.slots):
+        serving = {child.slot for child in self._standing() if child.phase == "ready"}
+        if not self.up and len(serving) == len(self.slots):
             self.up = True
             self._out.append(Up())
-
-    def _serving(self) -> int:
-        return len({child.slot for child in self.children.values() if child.phase == "ready" and not child.killed})
 
     def _elect(self, now: float) -> None:
         if not self._elects or self.elected is not None or now < self._elect_at:
             return
+        self._elect_at = 0.0
         able = [each for each in self._standing() if each.phase == "ready" and self._successor(each) is None]
         chosen = min((each for each in able if each not in self._worn), key=lambda each: each.key, default=None)
         if chosen is not None:
             self.elected = chosen
-            self._elect_at = 0.0
             self._out.append(Elect(chosen))

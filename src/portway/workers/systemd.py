@@ -14,6 +14,9 @@ from collections.abc import MutableMapping
 SOCKET = "NOTIFY_SOCKET"
 WATCHDOG = ("WATCHDOG_USEC", "WATCHDOG_PID")
 LISTEN = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+# What is for one process, and not for those that it starts.
+VARIABLES = (SOCKET, *WATCHDOG, *LISTEN)
+
 FIRST = 3  # SD_LISTEN_FDS_START
 
 # A queue that is full for longer than this, in seconds, is not waited for: whoever serves has better to do.
