@@ -238,7 +238,7 @@ def test_a_server_that_retires_leaves_the_sockets_to_others(loop: str) -> None:
             await up.wait()
             second = asyncio.create_task(young.serve(up_too.set, sockets=[sock.dup()]))
             await up_too.wait()
-            reader, writer = await asyncio.open_connection(*address)
+            _, writer = await asyncio.open_connection(*address)
             old.retire()
             await first
             assert [await asyncio.to_thread(ask, address) for _ in range(20)] == [200] * 20
