@@ -13,6 +13,7 @@ import click
 
 from portway.config import load
 from portway.workers import control
+from portway.workers.info import span
 
 HEAD = ("worker", "process", "phase", "uptime", "requests", "connections", "lag", "memory")
 
@@ -117,7 +118,7 @@ def row(worker: dict[str, Any]) -> tuple[str, ...]:
         str(worker["number"]),
         str(worker["process"]),
         worker["phase"],
-        control.span(worker["uptime"]),
+        span(worker["uptime"]),
         f"{worker['requests']:,}",
         f"{worker['connections']:,}",
         f"{worker['lag'] * 1000:.0f} ms",

@@ -16,34 +16,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from portway.errors import PortwayError
-from portway.workers import plan, stacks
+from portway.workers import actions, stacks
+from portway.workers.actions import Action, Child
 from portway.workers.channel import Channel, Message
-from portway.workers.control import span
-from portway.workers.plan import Action, Child, Plan
-from portway.workers.spawn import Worker, name_of, reap
+from portway.workers.info import WorkerInfo, how_it_ended
+from portway.workers.plan import Plan
+from portway.workers.spawn import Worker, reap
 from portway.workers.terminal import Terminal
 
 log = logging.getLogger("portway")
-
-
-class WorkerInfo(NamedTuple):
-    """What hooks and `portway status` are told of a worker. `exit_code` is None while it lives, and negative for a
-    signal; `uptime` and `lag` are seconds, `memory` bytes (None where the system does not tell).
-    """
-
-    number: int
-    process: int
-    phase: str
-    uptime: float
-    requests: int
-    connections: int
-    running: int
-    lag: float
-    memory: int | None
-    exit_code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -287,32 +271,32 @@ class Supervisor:
 
     # --- inside: what is done ---
 
-    def _do(self, actions: list[Action]) -> None:
-        for action in actions:
+    def _do(self, wanted: list[Action]) -> None:
+        for action in wanted:
             self._act(action)
         self._wind()
 
     def _act(self, action: Action) -> None:
         match action:
-            case plan.Start(child):
+            case actions.Start(child):
                 self._start(child)
-            case plan.Retire(child, last):
+            case actions.Retire(child, last):
                 order = ("stop" if self.plan.stopping else "leave") if last else "retire"
                 self._hands[child.key].channel.send({"do": order})
-            case plan.Ask(child):
+            case actions.Ask(child):
                 self._ask(child)
-            case plan.Kill(child):
+            case actions.Kill(child):
                 self._asked.discard(child.key)
                 self._hands[child.key].worker.signal(signal.SIGKILL)
-            case plan.Elect(child):
+            case actions.Elect(child):
                 self._hands[child.key].channel.send({"do": "elect"})
-            case plan.Up():
+            case actions.Up():
                 self._means.announce()
-            case plan.Rolled(error):
+            case actions.Rolled(error):
                 self._rolled(error)
-            case plan.Say(level, text):
+            case actions.Say(level, text):
                 log.log(logging.getLevelNamesMapping()[level.upper()], "%s", text)
-            case plan.End(failed):
+            case actions.End(failed):
                 if self._over is not None and not self._over.done():
                     self._over.set_result(not failed)
 
@@ -372,16 +356,3 @@ class Supervisor:
 
 
 ROLL_FAILED = "Not all workers were replaced: those that could not be go on as they were"
-
-
-def how_it_ended(info: WorkerInfo) -> str:
-    """For the log: its signal or exit code, uptime, requests, memory."""
-    code = info.exit_code
-    if code is None:
-        end = "is gone"
-    elif code < 0:
-        end = f"was ended by {name_of(-code)}"
-    else:
-        end = f"ended with exit code {code}"
-    memory = f", {info.memory / 2**20:.0f} MiB" if info.memory is not None else ""
-    return f"(process {info.process}) {end} after {span(info.uptime)}: {info.requests} requests{memory}"
