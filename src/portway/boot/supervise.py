@@ -29,7 +29,7 @@ from portway.workers.nursery import Nursery
 from portway.workers.pidfile import PidFile
 from portway.workers.plan import Plan, Terms
 from portway.workers.spawn import Spawned, Worker
-from portway.workers.supervisor import Means, Supervisor
+from portway.workers.supervisor import Means, Supervisor, Words
 from portway.workers.systemd import Notifier
 
 log = logging.getLogger("portway")
@@ -38,6 +38,8 @@ WORKER = "portway.boot.worker"
 
 # What a worker may need to end beyond what settings say, in seconds: for requests that are told, and cancelled.
 SPARE = 10.0
+
+RELOADING = Words("Restarting", "Restarted", "The code from before goes on; mend this, and save")
 
 # In development a worker makes way at once, whoever still listens to it.
 RELOAD_GRACE = 0.25
@@ -79,6 +81,7 @@ class Supervision:
         self._environ = dict(os.environ)
         self._callbacks = Callbacks(settings)
         self._successor: Successor | None = None
+        self._spare: Spawned | None = None
         self._nursery: Nursery | None = None
         self._nurseries: list[Nursery] = []  # those that live
         self._pid = PidFile(settings.pid) if settings.pid is not None else None
@@ -113,6 +116,8 @@ class Supervision:
     def close(self) -> None:
         """Put away what a process leaves behind."""
         self._sockets.close(unlink=self._successor is None)
+        if self._spare is not None:
+            self._spare.close()
         if self._pid is not None:
             self._pid.remove()
 
@@ -125,10 +130,11 @@ class Supervision:
             fresh=self._read_again,
             release=self._sockets.release,
             announce=self._announce,
-            call=self._callbacks.call,
+            call=self._call,
             reopen=logs.reopen,
             upgrade=self._upgrade,
             told=self._tell,
+            words=RELOADING if self.settings.reload else Words(),
         )
 
     def _opened(self) -> Sockets:
@@ -145,6 +151,7 @@ class Supervision:
         shared = self._sockets.shared()
         message = {
             "settings": vars(of_worker(self.settings)),
+            "environ": self._environ,
             "argv": sys.argv,
             "path": sys.path,
             "main": len(main),
@@ -153,15 +160,31 @@ class Supervision:
         }
         descriptors = [sock.fileno() for sock in [*main, *plain]]
         if not self.settings.preload:
-            return Spawned(WORKER, message, descriptors, self._environ)
+            return self._spawned().tell(message, descriptors)
         if self._nursery is None or self._nursery.gone:
             loop, supervisor = asyncio.get_running_loop(), self.supervisor
             self._nursery = Nursery(WORKER, message, self._environ, loop, supervisor.ended, supervisor.failed)
             self._nurseries.append(self._nursery)
         return self._nursery.bear(message, descriptors)
 
+    def _spawned(self) -> Spawned:
+        """A process for a worker. With --reload one is kept in waiting, for which Python has started already."""
+        spawned = self._spare or Spawned(WORKER, self._environ)
+        self._spare = None
+        return spawned
+
+    def _call(self, name: str, *args: object) -> None:
+        """Call a hook. When a worker is ready, it is time to start the one in waiting."""
+        self._callbacks.call(name, *args)
+        if name == "on_worker_ready" and self.settings.reload and self._spare is None:
+            self._spare = Spawned(WORKER, self._environ)
+
     def _reaped(self, pid: int, code: int) -> None:
         """A child process has ended that is no worker."""
+        if self._spare is not None and self._spare.pid == pid:
+            self._spare.reaped(code)
+            self._spare.close()
+            self._spare = None
         for nursery in [each for each in self._nurseries if each.pid == pid]:
             self._nurseries.remove(nursery)
             nursery.reaped(code)

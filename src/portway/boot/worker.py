@@ -50,6 +50,8 @@ def main() -> int:
         message, descriptors = take(sock)
     except EOFError:
         return ENDED  # the supervisor is gone
+    os.environ.clear()
+    os.environ.update(message["environ"])
     sys.argv[:], sys.path[:] = message["argv"], message["path"]
     occupy_standard_descriptors()
     try:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from portway.errors import PortwayError
 from portway.workers import actions, stacks
@@ -28,6 +28,14 @@ from portway.workers.spawn import Worker, reap
 from portway.workers.terminal import Terminal
 
 log = logging.getLogger("portway")
+
+
+class Words(NamedTuple):
+    """How the log speaks of the replacement of all workers."""
+
+    begin: str = "Replacing all workers"
+    done: str = "All workers are replaced"
+    failed: str = "Not all workers are replaced: those that could not be go on as they were"
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Means:
     reopen: Callable[[], None]
     upgrade: Callable[[Callable[[str], None]], None]
     told: Callable[[str], None]
+    words: Words = Words()
 
 
 @dataclass(eq=False)
@@ -116,7 +125,7 @@ class Supervisor:
         if self.plan.stopping:
             waiter.set_result("the server is stopping")
             return waiter
-        log.info("Replacing all workers: %s", why)
+        log.info("%s: %s", self._means.words.begin, why)
         self._means.told("reloading")
         try:
             count = self._means.fresh()
@@ -308,7 +317,8 @@ class Supervisor:
         self._means.call("on_worker_started", self._info(child, time.monotonic()))
 
     def _rolled(self, error: str) -> None:
-        log.log(logging.WARNING if error else logging.INFO, "%s", (error and ROLL_FAILED) or "All workers are replaced")
+        words = self._means.words
+        log.log(logging.WARNING if error else logging.INFO, "%s", words.failed if error else words.done)
         self._means.told("ready")
         for waiter in self._rolls:
             if not waiter.done():
@@ -353,6 +363,3 @@ class Supervisor:
             lag=figures.get("lag", 0.0),
             memory=figures.get("memory"),
         )
-
-
-ROLL_FAILED = "Not all workers were replaced: those that could not be go on as they were"
