@@ -1,5 +1,15 @@
-"""What these tests share: a conversation with a plan."""
+"""What these tests share: a conversation with a plan, and servers of many processes with what one does to them."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
 import pytest
 
 from portway.workers.plan import (
@@ -150,3 +160,125 @@ class Talk:
 def talk_of() -> type[Talk]:
     """A conversation about so many workers: `talk_of(3)`."""
     return Talk
+
+
+# --- servers ---
+
+APP = """
+import asyncio
+import os
+import threading
+import time
+
+VERSION = "1"
+MARK = os.environ.get("MARK", "")
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    path = scope["path"]
+    if path == "/block":
+        time.sleep(1000)
+    if path == "/spin":
+        asyncio.create_task(waits_for_nothing(), name="idler")
+        await asyncio.sleep(0)
+        while True:
+            pass
+    if path == "/crash":
+        os._exit(7)
+    if path == "/wait":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"...", "more_body": True})
+        await asyncio.sleep(1000)
+    body = f"{VERSION} {os.getpid()} {MARK}".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def waits_for_nothing():
+    await asyncio.sleep(1000)
+"""
+
+PATIENCE = 30.0
+
+
+class Served:
+    """A server in a folder with main.py, and what one does to it."""
+
+    def __init__(
+        self, folder: Path, portway_in: Callable[..., Any], args: tuple[str, ...], source: str = APP, more: str = "",
+        **rest: Any,
+    ) -> None:  # fmt: skip
+        self.folder = folder
+        self.file = folder / "portway.pid"
+        (folder / "main.py").write_text(source + more)
+        self.command = portway_in(folder, "main:app", "--port", "0", "--pid", str(self.file), *args, **rest)
+
+    @property
+    def err(self) -> Any:
+        return self.command.err
+
+    def up(self) -> "Served":
+        self.command.up()
+        return self
+
+    def ask(self, path: str = "/") -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.command.port}{path}", timeout=PATIENCE)
+
+    def pids(self, count: int) -> set[int]:
+        """Ask until so many workers have answered."""
+        found: set[int] = set()
+        for _ in range(1000):
+            found.add(int(self.ask().text.split()[1]))
+            if len(found) == count:
+                return found
+        raise AssertionError(f"only {found} answer")
+
+    def version(self) -> set[str]:
+        return {self.ask().text.split()[0] for _ in range(20)}
+
+    def change(self, old: str, new: str, file: str = "main.py") -> None:
+        path = self.folder / file
+        path.write_text(path.read_text().replace(old, new))
+        # Python takes a cached module for fresh if size and second are the same.
+        os.utime(path, (os.stat(path).st_mtime + 2,) * 2)
+
+    def send(self, number: int) -> None:
+        os.kill(int(self.file.read_text()), number)
+
+    def say(self, *args: str, code: int = 0) -> str:
+        """`portway` with these arguments."""
+        environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+        ran = subprocess.run(
+            [sys.executable, "-m", "portway", *args, "--pid", str(self.file)],
+            cwd=self.folder, env=environ, text=True, capture_output=True, timeout=PATIENCE,
+        )  # fmt: skip
+        assert ran.returncode == code, ran.stderr
+        return ran.stdout if code == 0 else ran.stderr
+
+    def status(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.say("status", "--json"))["workers"]
+        return found
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve(tmp_path: Path, portway_in: Callable[..., Any]) -> Iterator[Serve]:
+    """Start a server of two workers, or whatever the arguments say."""
+    started: list[Served] = []
+
+    def start(*args: str, **rest: Any) -> Served:
+        started.append(Served(tmp_path, portway_in, args or ("--workers", "2"), **rest))
+        return started[-1]
+
+    yield start
+    for served in started:
+        if served.file.exists():
+            served.send(signal.SIGKILL)

@@ -1,133 +1,19 @@
 """A server of several workers, as a person at a terminal meets it: real processes, signals and connections."""
 
-import json
 import os
 import re
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-APP = """
-import asyncio
-import os
-import threading
-import time
-
-VERSION = "1"
-MARK = os.environ.get("MARK", "")
-
-
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({"type": message["type"] + ".complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-    path = scope["path"]
-    if path == "/block":
-        time.sleep(1000)
-    if path == "/spin":
-        asyncio.create_task(waits_for_nothing(), name="idler")
-        await asyncio.sleep(0)
-        while True:
-            pass
-    if path == "/crash":
-        os._exit(7)
-    if path == "/wait":
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"...", "more_body": True})
-        await asyncio.sleep(1000)
-    body = f"{VERSION} {os.getpid()} {MARK}".encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def waits_for_nothing():
-    await asyncio.sleep(1000)
-"""
-
 PATIENCE = 30.0
-
-
-class Served:
-    """A server in a folder with main.py, and what one does to it."""
-
-    def __init__(self, folder: Path, portway_in: Callable[..., Any], *args: str, source: str = APP) -> None:
-        self.folder = folder
-        self.file = folder / "portway.pid"
-        (folder / "main.py").write_text(source)
-        self.command = portway_in(folder, "main:app", "--port", "0", "--pid", str(self.file), *args)
-
-    @property
-    def err(self) -> Any:
-        return self.command.err
-
-    def up(self) -> "Served":
-        self.command.up()
-        return self
-
-    def ask(self, path: str = "/") -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.command.port}{path}", timeout=PATIENCE)
-
-    def pids(self, count: int) -> set[int]:
-        """Ask until so many workers have answered."""
-        found: set[int] = set()
-        for _ in range(1000):
-            found.add(int(self.ask().text.split()[1]))
-            if len(found) == count:
-                return found
-        raise AssertionError(f"only {found} answer")
-
-    def version(self) -> set[str]:
-        return {self.ask().text.split()[0] for _ in range(20)}
-
-    def change(self, old: str, new: str, file: str = "main.py") -> None:
-        path = self.folder / file
-        path.write_text(path.read_text().replace(old, new))
-        # Python takes a cached module for fresh if size and second are the same.
-        os.utime(path, (os.stat(path).st_mtime + 2,) * 2)
-
-    def send(self, number: int) -> None:
-        os.kill(int(self.file.read_text()), number)
-
-    def say(self, *args: str, code: int = 0) -> str:
-        """`portway` with these arguments."""
-        environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
-        ran = subprocess.run(
-            [sys.executable, "-m", "portway", *args, "--pid", str(self.file)],
-            cwd=self.folder, env=environ, text=True, capture_output=True, timeout=PATIENCE,
-        )  # fmt: skip
-        assert ran.returncode == code, ran.stderr
-        return ran.stdout if code == 0 else ran.stderr
-
-    def status(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.say("status", "--json"))["workers"]
-        return found
-
-
+Served = Any  # see conftest
 Serve = Callable[..., Served]
-
-
-@pytest.fixture
-def serve(tmp_path: Path, portway_in: Callable[..., Any]) -> Iterator[Serve]:
-    """Start a server of two workers, or whatever the arguments say."""
-    started: list[Served] = []
-
-    def start(*args: str, source: str = APP) -> Served:
-        started.append(Served(tmp_path, portway_in, *(args or ("--workers", "2")), source=source))
-        return started[-1]
-
-    yield start
-    for served in started:
-        if served.file.exists():
-            served.send(signal.SIGKILL)
 
 
 def test_workers_are_processes_of_their_own_and_the_supervisor_is_none_of_them(serve: Serve) -> None:
@@ -149,7 +35,7 @@ def test_one_worker_has_no_supervisor(serve: Serve) -> None:
 
 
 def test_the_supervisor_loads_nothing_of_the_application(serve: Serve) -> None:
-    served = serve(source=APP + "\nopen(f'loaded.{os.getpid()}', 'w').close()\n").up()
+    served = serve(more="\nopen(f'loaded.{os.getpid()}', 'w').close()\n").up()
     pids = served.pids(2)
     assert {int(file.suffix[1:]) for file in served.folder.glob("loaded.*")} == pids
 
@@ -368,8 +254,8 @@ def test_workers_are_replaced_after_so_many_requests_one_by_one(serve: Serve) ->
 
 
 def test_preloaded_workers_are_forks_of_one_process_and_still_take_fresh_code(serve: Serve) -> None:
-    source = APP + "\nLOADED = os.getpid()\nopen(f'loaded.{LOADED}', 'w').close()\n"
-    served = serve("--workers", "3", "--preload", source=source).up()
+    more = "\nLOADED = os.getpid()\nopen(f'loaded.{LOADED}', 'w').close()\n"
+    served = serve("--workers", "3", "--preload", more=more).up()
     old = served.pids(3)
     (loaded,) = served.folder.glob("loaded.*")
     assert int(loaded.suffix[1:]) not in {*old, served.command.process.pid}
@@ -463,6 +349,21 @@ def test_hooks_run_in_the_supervisor_and_what_runs_once_in_one_worker_at_a_time(
     assert what.count("once") == 2
     assert what.count("once ended") == 1  # the killed one could not
     assert what.index("stopping") < what.index("once ended")
+
+
+def test_one_process_has_the_same_hooks(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "project_hooks.py").write_text(HOOKS)
+    served = serve("--hooks", "project_hooks").up()
+    for _ in range(1000):
+        if "once" in (tmp_path / "hooks.txt").read_text():
+            break
+        served.ask()
+    served.command.ends(signal.SIGTERM)
+    lines = [line.rsplit(" ", 1) for line in (tmp_path / "hooks.txt").read_text().splitlines()]
+    assert [what for what, _ in lines] == [
+        "starting", "started 1", "ready 1", "once", "stopping", "once ended", "exit 1 0",
+    ]  # fmt: skip
+    assert {pid for _, pid in lines} == {str(served.command.process.pid)}
 
 
 def test_hooks_that_cannot_be_are_refused(serve: Serve, tmp_path: Path) -> None:

@@ -174,9 +174,9 @@ class Supervision:
         return spawned
 
     def _call(self, name: str, *args: object) -> None:
-        """Call a hook. When a worker is ready, it is time to start the one in waiting."""
+        """Call a hook. When a worker is ready, or never will be, it is time to start the one in waiting."""
         self._callbacks.call(name, *args)
-        if name == "on_worker_ready" and self.settings.reload and self._spare is None:
+        if name in ("on_worker_ready", "on_worker_exit") and self.settings.reload and self._spare is None:
             self._spare = Spawned(WORKER, self._environ)
 
     def _reaped(self, pid: int, code: int) -> None:

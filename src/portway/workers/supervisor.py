@@ -58,7 +58,7 @@ class Means:
     reopen: Callable[[], None]
     upgrade: Callable[[Callable[[str], None]], None]
     told: Callable[[str], None]
-    words: Words = Words()
+    words: Words
 
 
 @dataclass(eq=False)
