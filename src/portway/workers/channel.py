@@ -41,8 +41,7 @@ class Channel:
 
     def drain(self) -> None:
         """The other end is gone: hear what it still said, and close."""
-        while self._open and self._read():
-            pass
+        self._read()
         self.close()
 
     def close(self) -> None:
@@ -53,22 +52,26 @@ class Channel:
             self._loop.remove_writer(self._sock)
             self._sock.close()
 
-    def _read(self) -> bool:
-        """Hear what has come; whether anything had."""
-        try:
-            data = self._sock.recv(READ_MOST)
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError:
-            data = b""
+    def _read(self) -> None:
+        """Hear all that has come: of an end that was torn off, uvloop tells once, with its last words."""
+        while self._open:
+            try:
+                data = self._sock.recv(READ_MOST)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                data = b""
+            self._hear(data)
+
+    def _hear(self, data: bytes) -> None:
         if not data:
             self.close()
             self._on_end()
-            return False
+            return
         *lines, self._came = (self._came + data).split(b"\n")
         for each in lines:
-            self._on_message(json.loads(each))
-        return True
+            if self._open:  # what was heard before may have closed it
+                self._on_message(json.loads(each))
 
     def _write(self) -> None:
         try:
