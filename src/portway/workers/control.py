@@ -45,7 +45,8 @@ def folder() -> Path:
 def place(pid_file: str | None) -> Path:
     """Where the control socket of this process is to be: beside its pid file, if it has one."""
     if pid_file is not None:
-        return Path(os.path.abspath(pid_file)).with_suffix(SUFFIX)
+        path = Path(os.path.abspath(pid_file))
+        return path.with_name(path.name.removesuffix(".pid") + SUFFIX)
     return folder() / f"{os.getpid()}{SUFFIX}"
 
 
