@@ -91,6 +91,7 @@ class Control:
                 sock.bind(os.fspath(temporary))
             finally:
                 os.umask(before)
+            sock.listen()  # from here on, who finds it is not refused
             temporary.rename(self.path)
         except OSError:
             sock.close()
@@ -131,7 +132,7 @@ def _which(path: Path) -> tuple[int, int] | None:
 
 def running() -> list[Path]:
     """The control sockets of this user's servers that have no --pid, and live."""
-    return [path for path in sorted(folder().glob(f"*{SUFFIX}")) if _lives(path)]
+    return [path for path in sorted(folder().glob(f"[0-9]*{SUFFIX}")) if _lives(path)]
 
 
 def _lives(path: Path) -> bool:
