@@ -64,7 +64,7 @@ class Control:
         try:
             if self.path.parent == folder():
                 _own_folder(self.path.parent)
-            self._server = await asyncio.start_unix_server(self._converse, sock=self._bound())
+            self._server = await asyncio.start_unix_server(self._converse, sock=self._bound(), limit=REQUEST_MOST)
         except OSError as error:
             log.warning("No control socket at %s: %s", self.path, error.strerror or error)
 
@@ -100,15 +100,27 @@ class Control:
         return sock
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ValueError, asyncio.LimitOverrunError):
-            request = json.loads(await reader.readline())
-            try:
-                answer = await self._answer(request)
-            except (KeyError, TypeError) as error:
-                answer = {"ok": False, "text": f"not understood: {error}"}
-            writer.write(json.dumps(answer).encode() + b"\n")
-            await writer.drain()
-        writer.close()
+        try:
+            with contextlib.suppress(OSError):
+                request = await self._request(reader)
+                if request:
+                    writer.write(json.dumps(await self._answered(request)).encode() + b"\n")
+                    await writer.drain()
+        finally:
+            writer.close()
+
+    async def _request(self, reader: asyncio.StreamReader) -> bytes:
+        """A line; nothing, if nobody speaks."""
+        try:
+            return await reader.readline()
+        except ValueError:  # it is longer than anything that there is to ask
+            return b"{}"
+
+    async def _answered(self, request: bytes) -> Message:
+        try:
+            return await self._answer(json.loads(request))
+        except (KeyError, TypeError, ValueError) as error:
+            return {"ok": False, "text": f"not understood: {error!r}"}
 
 
 def _own_folder(path: Path) -> None:
