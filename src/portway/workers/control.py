@@ -187,7 +187,7 @@ def ask(path: Path, request: Message) -> Message:
         except OSError as error:
             why = error.strerror or str(error)
             raise ControlError(f"cannot speak to the server at {path}: {why}; does it run?") from None
-    if not answer:
+    if not answer.endswith(b"\n"):
         raise ControlError(f"the server at {path} ended before it answered")
     found: Message = json.loads(answer)
     if not found.get("ok"):
