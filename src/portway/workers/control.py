@@ -197,10 +197,11 @@ def ask(path: Path, request: Message) -> Message:
 
 def process_in(pid_file: str) -> int:
     """The number in a pid file; ControlError if it holds none."""
-    try:
-        return int(Path(pid_file).read_text().strip())
-    except (OSError, ValueError):
-        raise ControlError(f"{pid_file} names no process; does the server run?") from None
+    with contextlib.suppress(OSError, ValueError):
+        number = int(Path(pid_file).read_text().strip())
+        if number > 0:  # others are groups, and -1 is everybody
+            return number
+    raise ControlError(f"{pid_file} names no process; does the server run?")
 
 
 def span(seconds: float) -> str:
