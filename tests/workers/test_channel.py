@@ -142,6 +142,18 @@ def test_the_end_is_told_once_after_all_that_was_said(run: Run, pair: Pair) -> N
     run(talk())
 
 
+@pytest.mark.parametrize("noise", [b"\n", b"Traceback\n", b"\xff\xfe\n", b'{"number": 1\n'])
+def test_noise_is_the_end_of_what_can_be_heard(run: Run, pair: Pair, noise: bytes) -> None:
+    async def talk() -> None:
+        end = End(pair[0])
+        pair[1].sendall(line({"number": 1}) + noise + line({"number": 2}))
+        assert await end.until_the_end() == [{"number": 1}]
+        assert end.ended == 1
+        assert end.sock.fileno() == -1
+
+    run(talk())
+
+
 def test_what_is_said_to_nobody_is_dropped(run: Run, pair: Pair) -> None:
     async def talk() -> None:
         end = End(pair[0])

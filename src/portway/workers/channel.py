@@ -14,7 +14,7 @@ READ_MOST = 64 * 1024
 
 
 class Channel:
-    """One end. `on_message` is called for each that comes, `on_end` once, when the other end is gone."""
+    """One end. `on_message` is called for each that comes, `on_end` once: the other end is gone, or speaks no JSON."""
 
     def __init__(
         self,
@@ -61,17 +61,28 @@ class Channel:
                 return
             except OSError:
                 data = b""
-            self._hear(data)
+            if data:
+                self._hear(data)
+            else:
+                self._end()
 
     def _hear(self, data: bytes) -> None:
-        if not data:
-            self.close()
-            self._on_end()
-            return
         *lines, self._came = (self._came + data).split(b"\n")
         for each in lines:
             if self._open:  # what was heard before may have closed it
-                self._on_message(json.loads(each))
+                self._tell(each)
+
+    def _tell(self, text: bytes) -> None:
+        try:
+            message = json.loads(text)
+        except ValueError:  # whoever wrote this, it is not the other end that we know
+            self._end()
+        else:
+            self._on_message(message)
+
+    def _end(self) -> None:
+        self.close()
+        self._on_end()
 
     def _write(self) -> None:
         try:
