@@ -1,7 +1,6 @@
 """A message with open files, over a real socket pair."""
 
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -15,6 +14,8 @@ import pytest
 
 import portway
 from portway.workers.passing import LENGTHS, MOST, give, take
+
+resource = pytest.importorskip("resource")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows passes no open files")
 
@@ -31,6 +32,8 @@ def pair() -> Iterator[Pair]:
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[list[int]]:
     """More than fit into one call; each holds its number."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 6 * MOST), before[1]))
     numbers = []
     for number in range(2 * MOST + 1):
         path = tmp_path / str(number)
@@ -39,6 +42,7 @@ def files(tmp_path: Path) -> Iterator[list[int]]:
     yield numbers
     for number in numbers:
         os.close(number)
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def passed(pair: Pair, message: Any, descriptors: list[int]) -> tuple[Any, list[int]]:
