@@ -135,6 +135,17 @@ def test_a_newcomer_that_is_ready_while_the_old_one_is_being_killed_stays_alone(
     assert talk.exits("1a") == []
 
 
+def test_a_late_newcomer_of_an_old_one_that_died_ends_nothing_when_another_is_there(talk_of: Any) -> None:
+    talk = talk_of(1).up()
+    talk.worn("1a")
+    talk.blocked.add("1a")
+    assert talk.passes(talk.terms.startup + STACKS) == ["ask 1a", "kill 1a", "ask 1b", "kill 1b"]
+    assert talk.exits("1a") == ["start 1c"]
+    assert talk.exits("1b") == []
+    assert talk.ready("1c") == []
+    assert talk.passes(100) == []
+
+
 def test_one_that_is_being_killed_is_replaced_once(talk_of: Any) -> None:
     talk = talk_of(1).up()
     talk.blocked.add("1a")

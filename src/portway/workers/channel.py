@@ -14,7 +14,7 @@ READ_MOST = 64 * 1024
 
 
 class Channel:
-    """One end. `on_message` is called for each that comes, `on_end` once, when the other end is gone."""
+    """One end. `on_message` is called for each that comes, `on_end` once: the other end is gone, or speaks no JSON."""
 
     def __init__(
         self,
@@ -41,8 +41,7 @@ class Channel:
 
     def drain(self) -> None:
         """The other end is gone: hear what it still said, and close."""
-        while self._open and self._read():
-            pass
+        self._read()
         self.close()
 
     def close(self) -> None:
@@ -53,22 +52,37 @@ class Channel:
             self._loop.remove_writer(self._sock)
             self._sock.close()
 
-    def _read(self) -> bool:
-        """Hear what has come; whether anything had."""
-        try:
-            data = self._sock.recv(READ_MOST)
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError:
-            data = b""
-        if not data:
-            self.close()
-            self._on_end()
-            return False
+    def _read(self) -> None:
+        """Hear all that has come: of an end that was torn off, uvloop tells once, with its last words."""
+        while self._open:
+            try:
+                data = self._sock.recv(READ_MOST)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                data = b""
+            if data:
+                self._hear(data)
+            else:
+                self._end()
+
+    def _hear(self, data: bytes) -> None:
         *lines, self._came = (self._came + data).split(b"\n")
         for each in lines:
-            self._on_message(json.loads(each))
-        return True
+            if self._open:  # what was heard before may have closed it
+                self._tell(each)
+
+    def _tell(self, text: bytes) -> None:
+        try:
+            message = json.loads(text)
+        except ValueError:  # whoever wrote this, it is not the other end that we know
+            self._end()
+        else:
+            self._on_message(message)
+
+    def _end(self) -> None:
+        self.close()
+        self._on_end()
 
     def _write(self) -> None:
         try:

@@ -45,7 +45,8 @@ def folder() -> Path:
 def place(pid_file: str | None) -> Path:
     """Where the control socket of this process is to be: beside its pid file, if it has one."""
     if pid_file is not None:
-        return Path(os.path.abspath(pid_file)).with_suffix(SUFFIX)
+        path = Path(os.path.abspath(pid_file))
+        return path.with_name(path.name.removesuffix(".pid") + SUFFIX)
     return folder() / f"{os.getpid()}{SUFFIX}"
 
 
@@ -63,7 +64,7 @@ class Control:
         try:
             if self.path.parent == folder():
                 _own_folder(self.path.parent)
-            self._server = await asyncio.start_unix_server(self._converse, sock=self._bound())
+            self._server = await asyncio.start_unix_server(self._converse, sock=self._bound(), limit=REQUEST_MOST)
         except OSError as error:
             log.warning("No control socket at %s: %s", self.path, error.strerror or error)
 
@@ -90,6 +91,7 @@ class Control:
                 sock.bind(os.fspath(temporary))
             finally:
                 os.umask(before)
+            sock.listen()  # from here on, who finds it is not refused
             temporary.rename(self.path)
         except OSError:
             sock.close()
@@ -98,15 +100,27 @@ class Control:
         return sock
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ValueError, asyncio.LimitOverrunError):
-            request = json.loads(await reader.readline())
-            try:
-                answer = await self._answer(request)
-            except (KeyError, TypeError) as error:
-                answer = {"ok": False, "text": f"not understood: {error}"}
-            writer.write(json.dumps(answer).encode() + b"\n")
-            await writer.drain()
-        writer.close()
+        try:
+            with contextlib.suppress(OSError):
+                request = await self._request(reader)
+                if request:
+                    writer.write(json.dumps(await self._answered(request)).encode() + b"\n")
+                    await writer.drain()
+        finally:
+            writer.close()
+
+    async def _request(self, reader: asyncio.StreamReader) -> bytes:
+        """A line; nothing, if nobody speaks."""
+        try:
+            return await reader.readline()
+        except ValueError:  # it is longer than anything that there is to ask
+            return b"{}"
+
+    async def _answered(self, request: bytes) -> Message:
+        try:
+            return await self._answer(json.loads(request))
+        except (KeyError, TypeError, ValueError) as error:
+            return {"ok": False, "text": f"not understood: {error!r}"}
 
 
 def _own_folder(path: Path) -> None:
@@ -130,7 +144,7 @@ def _which(path: Path) -> tuple[int, int] | None:
 
 def running() -> list[Path]:
     """The control sockets of this user's servers that have no --pid, and live."""
-    return [path for path in sorted(folder().glob(f"*{SUFFIX}")) if _lives(path)]
+    return [path for path in sorted(folder().glob(f"[0-9]*{SUFFIX}")) if _lives(path)]
 
 
 def _lives(path: Path) -> bool:
@@ -173,7 +187,7 @@ def ask(path: Path, request: Message) -> Message:
         except OSError as error:
             why = error.strerror or str(error)
             raise ControlError(f"cannot speak to the server at {path}: {why}; does it run?") from None
-    if not answer:
+    if not answer.endswith(b"\n"):
         raise ControlError(f"the server at {path} ended before it answered")
     found: Message = json.loads(answer)
     if not found.get("ok"):
@@ -183,7 +197,8 @@ def ask(path: Path, request: Message) -> Message:
 
 def process_in(pid_file: str) -> int:
     """The number in a pid file; ControlError if it holds none."""
-    try:
-        return int(Path(pid_file).read_text().strip())
-    except (OSError, ValueError):
-        raise ControlError(f"{pid_file} names no process; does the server run?") from None
+    with contextlib.suppress(OSError, ValueError):
+        number = int(Path(pid_file).read_text().strip())
+        if number > 0:  # others are groups, and -1 is everybody
+            return number
+    raise ControlError(f"{pid_file} names no process; does the server run?")

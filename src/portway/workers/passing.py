@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import errno
 import json
 import os
 import socket
@@ -25,22 +26,36 @@ def give(sock: socket.socket, message: Any, descriptors: Sequence[int] = ()) -> 
 
 
 def take(sock: socket.socket) -> tuple[Any, list[int]]:
-    """What `give` sent; EOFError if the other end is gone."""
+    """What `give` sent; EOFError if the other end is gone, OSError if this process may not open so many files."""
     size, count = LENGTHS.unpack(_exactly(sock, LENGTHS.size))
     message = json.loads(_exactly(sock, size))
     found: list[int] = []
-    while len(found) < count:
-        data, ancillary, _, _ = sock.recvmsg(1, socket.CMSG_SPACE(MOST * array.array("i").itemsize))
-        if not data:
-            raise EOFError
-        for level, kind, packed in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                numbers = array.array("i")
-                numbers.frombytes(packed[: len(packed) - len(packed) % numbers.itemsize])
-                found.extend(numbers)
+    try:
+        while len(found) < count:
+            found += _descriptors(sock, min(MOST, count - len(found)))
+    except BaseException:
+        for number in found:
+            os.close(number)
+        raise
     for number in found:
         os.set_inheritable(number, False)
     return message, found
+
+
+def _descriptors(sock: socket.socket, count: int) -> list[int]:
+    """So many, which came with one byte."""
+    data, ancillary, _, _ = sock.recvmsg(1, socket.CMSG_SPACE(MOST * array.array("i").itemsize))
+    numbers = array.array("i")
+    for level, kind, packed in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            numbers.frombytes(packed[: len(packed) - len(packed) % numbers.itemsize])
+    if len(numbers) == count:
+        return list(numbers)
+    for number in numbers:
+        os.close(number)
+    if data:  # the system keeps back those that pass the limit of this process, and nothing is to follow
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    raise EOFError
 
 
 def _exactly(sock: socket.socket, size: int) -> bytes:

@@ -343,9 +343,9 @@ class Plan:
 
     def _not_started(self, child: Child, how: str, now: float) -> None:
         why = child.reason or how
-        if child.killed and not child.asked:  # it was dropped
-            self._say("info", f"{self.name(child)} {how} ({child.reason})")
-            return
+        dropped = child.killed and not child.asked
+        if dropped or (child.replaces is None and self._held(self.slots[child.slot])):  # another is there, or will be
+            return self._say("info", f"{self.name(child)} {how} ({child.reason})")
         if child.replaces is not None:
             self._end_roll(f"{self.name(child)} could not be replaced: {why}")
         elif self._patient:

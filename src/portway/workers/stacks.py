@@ -6,6 +6,7 @@ Python answers readably, if it comes to run; if something holds it, faulthandler
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import os
 import signal
@@ -27,7 +28,11 @@ MOST = 64 * 1024
 
 
 class Stacks:
-    """The worker's side, which writes to a file that it shares with the supervisor."""
+    """The worker's side, which writes to a file that it shares with the supervisor.
+
+    Both have it from one `open`, and with that one place in it: the worker always writes at the end, and the supervisor
+    reads without going there.
+    """
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -36,6 +41,9 @@ class Stacks:
     def arm(self) -> None:
         """From now on; in the main thread."""
         if ASKED:
+            import fcntl  # where there is no such signal, there is no such module
+
+            fcntl.fcntl(self._number, fcntl.F_SETFL, fcntl.fcntl(self._number, fcntl.F_GETFL) | os.O_APPEND)
             faulthandler.unregister(ASKED)  # in a fork, another's
             signal.signal(ASKED, self._write)
             faulthandler.register(ASKED, file=self._number, all_threads=True, chain=True)
@@ -45,8 +53,9 @@ class Stacks:
         self._loop = loop
 
     def _write(self, number: int, frame: FrameType | None) -> None:
-        text = "\n".join([*threads(frame), *(tasks(self._loop) if self._loop is not None else ())])
-        os.write(self._number, READABLE + text.encode("utf-8", "backslashreplace")[:MOST] + WHOLE)
+        with contextlib.suppress(Exception):  # it would be raised in whatever was interrupted
+            text = "\n".join([*threads(frame), *(tasks(self._loop) if self._loop is not None else ())])
+            os.write(self._number, READABLE + text.encode("utf-8", "backslashreplace")[:MOST] + WHOLE)
 
 
 def threads(main: FrameType | None) -> list[str]:
@@ -73,15 +82,10 @@ def _trace(lines: list[str]) -> str:
     return "".join(lines).rstrip()
 
 
-def clear(file: IO[bytes]) -> None:
-    """The supervisor's side: before it asks. Both sides have one position in the file."""
-    os.ftruncate(file.fileno(), 0)
-    os.lseek(file.fileno(), 0, os.SEEK_SET)
-
-
 def read(file: IO[bytes]) -> tuple[str, bool]:
-    """What was written since then, and whether it is whole."""
-    data = os.pread(file.fileno(), 4 * MOST, 0)
+    """The supervisor's side: what was written since it was last read, and whether it is whole."""
+    data = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
+    os.ftruncate(file.fileno(), 0)
     _, marked, readable = data.rpartition(READABLE)
     if marked and readable.endswith(WHOLE):
         return readable.removesuffix(WHOLE).decode("utf-8", "replace"), True

@@ -113,8 +113,6 @@ class Supervisor:
         finally:
             for name in handlers:
                 loop.remove_signal_handler(getattr(signal, name))
-            for waiter in self._rolls:
-                waiter.cancel()
 
     # --- what is asked ---
 
@@ -134,9 +132,12 @@ class Supervisor:
             waiter.set_result(str(fault))
             return waiter
         self._rolls.append(waiter)
-        if count != self.plan.count:
+        before = self.plan.count
+        if count < before:
             self._scale(count)
         self._do(self.plan.roll(time.monotonic()))
+        if count > before:
+            self._scale(count)
         return waiter
 
     def scale(self, count: int) -> None:
@@ -147,6 +148,7 @@ class Supervisor:
 
     def stop(self, why: str) -> None:
         """End in good order."""
+        self._give_up("the server is stopping")
         if not self.plan.stopping:
             log.info("Stopping (%s)%s", why, "; press Ctrl+C again to end at once" if self._interrupted else "")
             self._means.told("stopping")
@@ -258,10 +260,10 @@ class Supervisor:
     def ended(self, worker: Worker, code: int | None) -> None:
         """A worker has; `code` is None if nobody knows it."""
         key = self._key(worker)
+        self._hands[key].channel.drain()  # its last words
         hand = self._hands.pop(key)
         if code is not None:
             hand.worker.reaped(code)
-        hand.channel.drain()
         hand.worker.stacks.close()
         child = self.plan.children[key]
         now = time.monotonic()
@@ -290,6 +292,7 @@ class Supervisor:
             case actions.Start(child):
                 self._start(child)
             case actions.Retire(child, last):
+                self._asked.discard(child.key)
                 order = ("stop" if self.plan.stopping else "leave") if last else "retire"
                 self._hands[child.key].channel.send({"do": order})
             case actions.Ask(child):
@@ -316,18 +319,22 @@ class Supervisor:
         self._hands[child.key] = Hand(worker, channel, time.monotonic())
         self._means.call("on_worker_started", self._info(child, time.monotonic()))
 
-    def _rolled(self, error: str) -> None:
-        words = self._means.words
-        log.log(logging.WARNING if error else logging.INFO, "%s", words.failed if error else words.done)
-        self._means.told("ready")
+    def _give_up(self, error: str) -> None:
+        """No roll will come to an end any more."""
         for waiter in self._rolls:
             if not waiter.done():
                 waiter.set_result(error)
         self._rolls.clear()
 
+    def _rolled(self, error: str) -> None:
+        words = self._means.words
+        log.log(logging.WARNING if error else logging.INFO, "%s", words.failed if error else words.done)
+        self._means.told("ready")
+        self._give_up(error)
+
     def _ask(self, child: Child) -> None:
         hand = self._hands[child.key]
-        stacks.clear(hand.worker.stacks)
+        stacks.read(hand.worker.stacks)  # what was there before is not what is asked for
         hand.worker.signal(stacks.ASKED)
         self._asked.add(child.key)
 
