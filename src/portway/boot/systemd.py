@@ -51,7 +51,7 @@ async def told(notifier: Notifier, server: Server) -> AsyncIterator[None]:
 
 
 async def _tell_end(notifier: Notifier, server: Server) -> None:
-    await server.ending()
+    await server._service.ending()
     notifier.stopping("Stopping")
 
 
