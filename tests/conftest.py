@@ -59,6 +59,11 @@ class Stream:
             self._changed.wait_for(lambda: self._text.count(text) >= times or self._ended, PATIENCE)
             assert self._text.count(text) >= times, self._text
 
+    def so_far(self) -> str:
+        """What was written by now."""
+        with self._changed:
+            return self._text
+
     def count(self, text: str) -> int:
         """How often this was written by now."""
         with self._changed:

@@ -24,6 +24,7 @@ PUBLIC = [
     "SettingsError",
     "WSGI",
     "WSGIError",
+    "WorkerInfo",
     "__version__",
     "run",
 ]

@@ -43,6 +43,7 @@ BELOW: dict[str, set[str]] = {
         "migrate",
         "target",
         "workers.control",
+        "workers.info",
         "workers.init",
         "_modes",
         "__init__",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from portway.compose import Fallback as Fallback
     from portway.compose import Mounts as Mounts
     from portway.config import Settings as Settings
+    from portway.workers.info import WorkerInfo as WorkerInfo
     from portway.wsgi import WSGI as WSGI
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "WSGIError",
+    "WorkerInfo",
     "__version__",
     "run",
 ]
@@ -67,6 +69,10 @@ def __getattr__(name: str) -> Any:
         from portway import compose
 
         return getattr(compose, name)
+    if name == "WorkerInfo":
+        from portway.workers.info import WorkerInfo
+
+        return WorkerInfo
     if name == "Settings":
         from portway.config import Settings
 

@@ -272,17 +272,6 @@ def test_a_good_bye_to_a_client_that_has_gone_is_no_fault(play: Play) -> None:
     play(hello, scene)
 
 
-def test_who_is_let_in_while_the_server_stops_is_not_waited_for(play: Play) -> None:
-    async def scene(stage: Any) -> None:
-        stage.counts.draining = True
-        link, transport = type(stage.link)(stage.shared), type(stage.transport)()
-        link.connection_made(transport)
-        assert transport.state == "closed"
-        link.connection_lost(None)
-
-    play(hello, scene)
-
-
 def test_a_lost_connection_has_no_deadline(play: Play) -> None:
     async def scene(stage: Any) -> None:
         await stage.feed(POST)

@@ -485,9 +485,29 @@ def test_nor_does_one_that_was_accepted_and_not_begun(play: Play, localhost: dic
     async def scene(stage: Any) -> None:
         stage.counts.draining = True
         stage.link.connection_made(stage.transport)  # as the loop does in the turn after the stop
+        assert stage.transport.state == "open"
+        stage.hand.pass_by(1.5)
         assert stage.transport.state == "aborted"
 
     play(App(), scene, tls=server_side(localhost))
+
+
+@LOOPS
+def test_a_handshake_that_is_under_way_is_finished_and_its_request_answered(
+    app: App, localhost: dict[str, str], sealed: Any, loop: str
+) -> None:
+    with serve(app, loop=loop, **localhost) as served, sealed(served) as client, sealed(served) as other:
+        other.shake().send(GET)
+        assert other.until(b"\r\n\r\n0")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.tls.do_handshake()
+        client.flush()
+        client.incoming.write(client.socket.recv(65536))  # the server has seen our hello
+        served.server.stop()
+        other.ended()  # the server has begun to stop
+        client.shake().send(GET)
+        assert b"connection: close\r\n" in client.until(b"\r\n\r\n0")
+        assert client.ended() == b""
 
 
 @LOOPS

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import platform
 import socket
+import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import metadata
 from typing import Any, NamedTuple, NoReturn
 
@@ -16,22 +17,23 @@ import portway
 from portway import _modes
 from portway.boot.applications import Pools, named, whole
 from portway.boot.objects import ContextFactory, bind, bind_redirects, loop_factory, plan, settled
-from portway.boot.signals import Orders, Stops
-from portway.boot.systemd import told, with_sockets
+from portway.boot.signals import Stops
 from portway.compose import Fallback, Mounts
 from portway.config import Settings, addresses
-from portway.errors import BindError, LifespanFailed
+from portway.errors import SettingsError
 from portway.observe import logs
 from portway.server.executor import DefaultExecutor
 from portway.server.serve import Figures, Service
 from portway.types import ASGIApp
 from portway.workers.pidfile import PidFile
-from portway.workers.systemd import Notifier
 
 log = logging.getLogger("portway")
 
 # Set by a supervisor for its successor (see `workers.handover`).
 HANDOVER = "PORTWAY_HANDOVER"
+
+# Filled in a worker, which is no place for another supervisor.
+WORKER: list[int] = []
 
 # Exit codes: 1 and 3 are uvicorn's, 2 is click's for a wrong call (wrong settings, nothing to load); those of signals
 # stand beside these.
@@ -158,8 +160,14 @@ def run(
 
     `changes` are settings by name: `portway.run(app, port=8080, log_level="debug")`. Raises what
     `Server` and its `serve` raise.
+
+    With `workers` or `reload`, `app` is a target such as "main:app", which each worker loads; this process is
+    their supervisor then, takes all signals, and exits with a code if they cannot start.
     """
     chosen = settled(settings, changes, ssl_context_factory is not None)
+    if is_supervised(chosen):
+        _supervise(app, chosen, ssl_context_factory)
+        return
     prepare(chosen)
     server = Server(app, chosen, ssl_context_factory=ssl_context_factory)
     with asyncio.Runner(loop_factory=loop_factory(chosen.loop)) as runner:
@@ -170,6 +178,25 @@ def run(
             runner.run(_serve(server, app))
         finally:
             stops.ignore()
+
+
+def _supervise(app: Any, settings: Settings, factory: ContextFactory | None) -> None:
+    from portway.boot.supervise import supervise
+
+    if not isinstance(app, str):
+        raise SettingsError("workers: each loads the application by its name; give run a target such as 'main:app'")
+    if factory is not None:
+        raise SettingsError("workers: ssl_context_factory cannot be handed to other processes; use the ssl settings")
+    if WORKER:
+        raise SettingsError("portway.run was called as a worker loaded the script; write if __name__ == '__main__':")
+    code = supervise(dataclasses.replace(settings, target=app))
+    if code:
+        sys.exit(code)
+
+
+def is_supervised(settings: Settings) -> bool:
+    """Whether several processes are asked for, or one that succeeds another."""
+    return settings.workers > 1 or settings.reload or HANDOVER in os.environ
 
 
 class Origin(NamedTuple):
@@ -186,54 +213,13 @@ def main(settings: Settings, origin: Origin | None = None) -> int:
 
     With an `origin`, workers that are started after a change have the settings of then.
     """
-    if settings.workers > 1 or settings.reload or HANDOVER in os.environ:
+    if is_supervised(settings):
         from portway.boot.supervise import supervise  # what one process does without
 
         return supervise(settings, origin)
-    occupy_standard_descriptors()
-    prepare(settings)
-    return alone(with_sockets(settings))
+    from portway.boot.alone import alone
 
-
-def alone(settings: Settings) -> int:
-    """As one process, which is the server and nothing else; its exit code."""
-    file = PidFile(settings.pid) if settings.pid else None
-    try:
-        if file is not None:
-            file.take()
-        return _alone(settings, partial(leave, file=file))
-    except BindError as failed:
-        log.error("%s", failed)
-        return NO_ADDRESS
-    finally:
-        if file is not None:
-            file.remove()
-
-
-def _alone(settings: Settings, end: Callable[[int], NoReturn]) -> int:
-    notifier = Notifier()
-    orders = Orders(end)
-    server = Server(settings.target or "", settings)
-    threads = executor(server)
-    code = ENDED
-    try:
-        with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
-            loop = runner.get_loop()
-            loop.set_default_executor(threads)
-            stops = Stops(server, loop, end)
-            stops.listen()
-            orders.serve(server, loop)
-            runner.run(_serve(server, settings.target, notifier))
-            stops.surrender()
-            orders.surrender()
-            if server.left:  # the loop, and Python, would wait for them for ever
-                end(ENDED)
-    except (BindError, LifespanFailed) as failed:
-        log.error("%s", failed)
-        code = NO_ADDRESS if isinstance(failed, BindError) else NO_START
-    if threads.left:  # Python would wait for them for ever
-        end(code)
-    return code
+    return alone(settings)
 
 
 def occupy_standard_descriptors() -> None:
@@ -262,16 +248,9 @@ def executor(server: Server) -> DefaultExecutor:
     return DefaultExecutor(server.settings.executor_threads, server._service.grace_left)
 
 
-async def _serve(server: Server, app: Any, notifier: Notifier | None = None) -> None:
+async def _serve(server: Server, app: Any) -> None:
     log.info("%s", ours())
-    notifier = notifier or Notifier({})
-
-    def up() -> None:
-        announce(server, app)
-        notifier.ready(f"Serving on {', '.join(server.urls)}")
-
-    async with told(notifier, server):
-        await server.serve(up)
+    await server.serve(lambda: announce(server, app))
     log.info("Stopped")
 
 

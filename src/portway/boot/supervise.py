@@ -15,6 +15,7 @@ import portway
 from portway.boot.callbacks import Callbacks
 from portway.boot.objects import bind, bind_redirects
 from portway.boot.serve import ENDED, HANDOVER, NO_ADDRESS, NO_START, Origin, occupy_standard_descriptors, prepare
+from portway.boot.signals import INTERRUPTED, QUIT
 from portway.boot.sockets import Place, Sockets, adopted, placed
 from portway.boot.systemd import with_sockets
 from portway.config import Fd, Settings, addresses
@@ -28,7 +29,7 @@ from portway.workers.nursery import Nursery
 from portway.workers.pidfile import PidFile
 from portway.workers.plan import Plan, Terms
 from portway.workers.spawn import Spawned, Worker
-from portway.workers.supervisor import Means, Supervisor
+from portway.workers.supervisor import Means, Supervisor, Words
 from portway.workers.systemd import Notifier
 
 log = logging.getLogger("portway")
@@ -37,6 +38,8 @@ WORKER = "portway.boot.worker"
 
 # What a worker may need to end beyond what settings say, in seconds: for requests that are told, and cancelled.
 SPARE = 10.0
+
+RELOADING = Words("Restarting", "Restarted", "The code from before goes on; mend this, and save")
 
 # In development a worker makes way at once, whoever still listens to it.
 RELOAD_GRACE = 0.25
@@ -60,7 +63,7 @@ def supervise(settings: Settings, origin: Origin | None = None) -> int:
         log.error("%s", failed)
         return NO_ADDRESS
     try:
-        return ENDED if asyncio.run(supervision.run()) else NO_START
+        return asyncio.run(supervision.run())
     finally:
         supervision.close()
         logs.flush()
@@ -78,6 +81,7 @@ class Supervision:
         self._environ = dict(os.environ)
         self._callbacks = Callbacks(settings)
         self._successor: Successor | None = None
+        self._spare: Spawned | None = None
         self._nursery: Nursery | None = None
         self._nurseries: list[Nursery] = []  # those that live
         self._pid = PidFile(settings.pid) if settings.pid is not None else None
@@ -87,8 +91,8 @@ class Supervision:
         self._sockets = self._opened()
         self.supervisor = Supervisor(plan_of(settings, self._callbacks.once is not None), self._means())
 
-    async def run(self) -> bool:
-        """Until the end; False if the workers could not start."""
+    async def run(self) -> int:
+        """Until the end; the exit code."""
         loop = asyncio.get_running_loop()
         log.info("%s", ours(self.settings))
         if self._before is not None:
@@ -101,16 +105,19 @@ class Supervision:
         self._control = control
         watching = loop.create_task(self._watch()) if self._watcher is not None else None
         try:
-            return await self.supervisor.run()
+            started = await self.supervisor.run()
         finally:
             if watching is not None:
                 watching.cancel()
             control.close()
-            log.info("Stopped")
+        log.info("Stopped")
+        return exit_code(started, self.supervisor.hurried)
 
     def close(self) -> None:
         """Put away what a process leaves behind."""
         self._sockets.close(unlink=self._successor is None)
+        if self._spare is not None:
+            self._spare.close()
         if self._pid is not None:
             self._pid.remove()
 
@@ -123,10 +130,11 @@ class Supervision:
             fresh=self._read_again,
             release=self._sockets.release,
             announce=self._announce,
-            call=self._callbacks.call,
+            call=self._call,
             reopen=logs.reopen,
             upgrade=self._upgrade,
             told=self._tell,
+            words=RELOADING if self.settings.reload else Words(),
         )
 
     def _opened(self) -> Sockets:
@@ -143,6 +151,7 @@ class Supervision:
         shared = self._sockets.shared()
         message = {
             "settings": vars(of_worker(self.settings)),
+            "environ": self._environ,
             "argv": sys.argv,
             "path": sys.path,
             "main": len(main),
@@ -151,15 +160,31 @@ class Supervision:
         }
         descriptors = [sock.fileno() for sock in [*main, *plain]]
         if not self.settings.preload:
-            return Spawned(WORKER, message, descriptors, self._environ)
+            return self._spawned().tell(message, descriptors)
         if self._nursery is None or self._nursery.gone:
             loop, supervisor = asyncio.get_running_loop(), self.supervisor
             self._nursery = Nursery(WORKER, message, self._environ, loop, supervisor.ended, supervisor.failed)
             self._nurseries.append(self._nursery)
         return self._nursery.bear(message, descriptors)
 
+    def _spawned(self) -> Spawned:
+        """A process for a worker. With --reload one is kept in waiting, for which Python has started already."""
+        spawned = self._spare or Spawned(WORKER, self._environ)
+        self._spare = None
+        return spawned
+
+    def _call(self, name: str, *args: object) -> None:
+        """Call a hook. When a worker is ready, it is time to start the one in waiting."""
+        self._callbacks.call(name, *args)
+        if name == "on_worker_ready" and self.settings.reload and self._spare is None:
+            self._spare = Spawned(WORKER, self._environ)
+
     def _reaped(self, pid: int, code: int) -> None:
         """A child process has ended that is no worker."""
+        if self._spare is not None and self._spare.pid == pid:
+            self._spare.reaped(code)
+            self._spare.close()
+            self._spare = None
         for nursery in [each for each in self._nurseries if each.pid == pid]:
             self._nurseries.remove(nursery)
             nursery.reaped(code)
@@ -243,12 +268,12 @@ class Supervision:
                 return _outcome(await supervisor.roll("asked by portway reload"), "all workers are replaced")
             case "scale":
                 supervisor.scale(int(request["count"]))
-                return _outcome("", f"{supervisor.plan.count} workers from now on")
+                return _outcome("", f"{supervisor.wanted} from now on")
             case "upgrade":
                 return _outcome(await supervisor.upgrade(), "a new supervisor serves")
             case "stop":
                 if request.get("now"):
-                    supervisor.quit()
+                    supervisor.quit("")
                 else:
                     supervisor.stop("asked by portway stop")
                 return {"ok": True, "process": os.getpid(), "text": "stopping"}
@@ -262,6 +287,13 @@ class Supervision:
             "target": self.settings.target,
             "workers": [worker._asdict() for worker in self.supervisor.infos()],
         }
+
+
+def exit_code(started: bool, hurried: str) -> int:
+    """Whether the workers could start; the signal that ended all at once, if any."""
+    if not started:
+        return NO_START
+    return {"SIGINT": INTERRUPTED, "SIGQUIT": QUIT}.get(hurried, ENDED)
 
 
 def in_words(paths: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from portway.boot.callbacks import Callbacks
 from portway.boot.objects import loop_factory, settled
-from portway.boot.serve import ENDED, NO_START, Server, executor, leave, occupy_standard_descriptors, prepare
+from portway.boot.serve import ENDED, NO_START, WORKER, Server, executor, leave, occupy_standard_descriptors, prepare
 from portway.config import Settings
 from portway.errors import LoadError, PortwayError
 from portway.observe import logs
@@ -39,6 +39,7 @@ class Worn:
 def main() -> int:
     """Serve what the supervisor says; the exit code."""
     channel, number = map(int, sys.argv[1:3])
+    WORKER.append(os.getpid())
     for each in (channel, number):
         os.set_inheritable(each, False)  # whatever the application forks holds neither
     sock = socket.socket(fileno=channel)
@@ -49,6 +50,8 @@ def main() -> int:
         message, descriptors = take(sock)
     except EOFError:
         return ENDED  # the supervisor is gone
+    os.environ.clear()
+    os.environ.update(message["environ"])
     sys.argv[:], sys.path[:] = message["argv"], message["path"]
     occupy_standard_descriptors()
     try:

@@ -13,6 +13,7 @@ import click
 
 from portway.config import load
 from portway.workers import control
+from portway.workers.info import span
 
 HEAD = ("worker", "process", "phase", "uptime", "requests", "connections", "lag", "memory")
 
@@ -94,11 +95,14 @@ def stop(pid: str | None, now: bool) -> None:
 
 
 def lives(process: int) -> bool:
+    """Whether it has not ended; whoever started it may not have noticed yet that it has."""
     try:
         os.kill(process, 0)
+        return b") Z " not in Path(f"/proc/{process}/stat").read_bytes()
+    except FileNotFoundError:  # not every system has /proc
+        return True
     except ProcessLookupError:
         return False
-    return True
 
 
 def table(workers: list[dict[str, Any]]) -> str:
@@ -114,7 +118,7 @@ def row(worker: dict[str, Any]) -> tuple[str, ...]:
         str(worker["number"]),
         str(worker["process"]),
         worker["phase"],
-        control.span(worker["uptime"]),
+        span(worker["uptime"]),
         f"{worker['requests']:,}",
         f"{worker['connections']:,}",
         f"{worker['lag'] * 1000:.0f} ms",

@@ -28,6 +28,7 @@ cdef class Deadlines:
 @cython.final
 cdef class Counts:
     cdef public bint draining
+    cdef public bint patient
     cdef readonly set links
     cdef readonly set running
     cdef public Py_ssize_t requests
@@ -54,6 +55,9 @@ cdef class Shared:
     cdef readonly Py_ssize_t concurrency
     cdef readonly bint cancel_on_disconnect
     cdef readonly bint composed
+    cdef readonly object health
+    cdef readonly bytes health_path
+    cdef readonly object lobby
     cdef readonly Starter starter
     cdef readonly bint gathers
     cdef readonly bytearray buffer
@@ -64,3 +68,5 @@ cdef class Shared:
     cdef readonly Manner websockets
     cdef readonly Terms terms
     cdef readonly object protocol
+
+    cpdef object begin(self, dict state)

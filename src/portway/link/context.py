@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from portway.asgi.forwarded import Trust
 from portway.asgi.http import Cycle
@@ -22,6 +22,7 @@ from portway.wire.http2.settings import Terms
 from portway.wire.port import Limits
 
 if TYPE_CHECKING:
+    from portway.link.lobby import Lobby
     from portway.link.requests import Requests
     from portway.link.tls import Filter
 
@@ -83,10 +84,11 @@ class Counts:
     any more, if anyone wants to know.
     """
 
-    __slots__ = ("draining", "links", "on_last_link", "on_request", "requests", "running")
+    __slots__ = ("draining", "links", "on_last_link", "on_request", "patient", "requests", "running")
 
     def __init__(self, on_request: Callable[[int], None] | None = None) -> None:
         self.draining = False  # the server stops: what is still let in is treated as what was there
+        self.patient = False  # and waits for those who are about to ask for something, see `drain`
         self.links: set[Requests | Filter] = set()
         self.running: set[Cycle | WebSocket] = set()
         self.requests = 0
@@ -100,6 +102,14 @@ class Counts:
             self.on_last_link()
 
 
+class Health(Protocol):
+    """How the server is: `path` is where that is asked, `answer` gives the whole response."""
+
+    path: bytes
+
+    def answer(self, cycle: Cycle) -> None: ...
+
+
 class Shared:
     """What an application is served with.
 
@@ -107,15 +117,16 @@ class Shared:
     number of requests under way beyond which 503 is answered, or 0; `starter` begins the Tasks of requests;
     `websockets` is how they are spoken, if at all, and `terms` the same of HTTP/2; `protocol` makes of a link what
     the loop takes; `gathers` says that the loop's transports write several pieces well; `composed` says that the
-    application is several, which say of each request whose it is. All connections read into
+    application is several, which say of each request whose it is; `health` answers in the application's stead; where
+    there is a `lobby`, requests wait in it until the application is ready. All connections read into
     `buffer`, most into `view`, its first part; what is read is copied out at once; what TLS has yet to open comes into
     `sealed`. Other loops, in other threads, have their own.
     """
 
     __slots__ = (
         "app", "buffer", "cancel_on_disconnect", "clock", "composed", "concurrency", "context", "counts", "deadlines",
-        "gathers", "hooks", "limits", "loop", "outbox", "preamble", "protocol", "refusals", "root_path", "sealed",
-        "starter", "state", "terms", "trust", "view", "websockets",
+        "gathers", "health", "health_path", "hooks", "limits", "lobby", "loop", "outbox", "preamble", "protocol",
+        "refusals", "root_path", "sealed", "starter", "state", "terms", "trust", "view", "websockets",
     )  # fmt: skip
 
     def __init__(
@@ -138,6 +149,8 @@ class Shared:
         websockets: Manner | None = None,
         terms: Terms | None = None,
         composed: bool = False,
+        health: Health | None = None,
+        lobby: Lobby | None = None,
     ) -> None:
         self.app = app
         self.loop = loop
@@ -148,7 +161,6 @@ class Shared:
         self.hooks = hooks if hooks.active else None
         self.counts = counts
         self.context = context
-        self.state = state
         self.root_path = root_path
         self.trust = trust
         self.concurrency = concurrency
@@ -156,8 +168,11 @@ class Shared:
         self.websockets = websockets
         self.terms = terms
         self.composed = composed
+        self.health = health
+        self.health_path = None if health is None else health.path
         self.protocol = protocol_of(loop)
-        self.starter = Starter(loop, context, counts.running, getattr(app, "prompt", None))
+        self.begin(state)
+        self.lobby: Lobby | None = lobby
         # asyncio's own writelines joins (3.11), or does not stop at the high-water mark (before 3.13.6).
         self.gathers = type(loop).__module__.partition(".")[0] == "uvloop"
         self.outbox = Outbox(loop)
@@ -165,3 +180,9 @@ class Shared:
         self.buffer = bytearray(TUNNEL_READ_MOST)
         self.view = memoryview(self.buffer)[:READ_MOST]
         self.sealed = memoryview(bytearray(SEALED_READ_MOST))
+
+    def begin(self, state: dict[str, Any] | None) -> None:
+        """The application's startup is complete. It may have set the loop's task factory, which the starter heeds."""
+        self.state = state
+        self.starter = Starter(self.loop, self.context, self.counts.running, getattr(self.app, "prompt", None))
+        self.lobby = None

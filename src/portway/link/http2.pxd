@@ -25,7 +25,6 @@ cdef class Http2Link(Requests):
     cdef double _late_since
     cdef Py_ssize_t _kept
     cdef bint _reading_on
-    cdef bint _draining
     cdef list _held_up
     cdef Py_ssize_t _stall_at
     cdef Py_ssize_t _silence_at

@@ -39,7 +39,7 @@ class Http2Link(Requests):
     """A Port for all requests of a connection, and the protocol of its transport."""
 
     __slots__ = (
-        "_codec", "_corked", "_cycles", "_draining", "_held_up", "_kept", "_late", "_late_since", "_reading_on",
+        "_codec", "_corked", "_cycles", "_held_up", "_kept", "_late", "_late_since", "_reading_on",
         "_refilled", "_silence_at", "_stall_at", "_tunnels", "_unbegun", "_waiting",
     )  # fmt: skip
 
@@ -54,7 +54,6 @@ class Http2Link(Requests):
         self._late_since = 0.0
         self._kept = 0  # bytes that the codec has written to the buffer, before what is read next
         self._reading_on = False  # the loop will call `_read_on`
-        self._draining = False
         self._held_up: list[int] = []  # streams that wait for the transport to have room
         self._stall_at = 0  # the ticks at which streams are looked for on which nothing goes, and nothing comes
         self._silence_at = 0
@@ -144,9 +143,7 @@ class Http2Link(Requests):
             self._settle()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._shared.counts.forget(self)
-        self._end_time()
-        self._transport = None
+        self._let_go()
         self._end_all()
 
     # --- events of the codec ---
@@ -181,6 +178,8 @@ class Http2Link(Requests):
 
     def _begin(self, head: events.Head) -> None:
         cycle = self._cycle_of(head)
+        if cycle.whole:
+            return
         if head.upgrade is None:
             self._cycles[head.stream] = cycle
             if head.end:
@@ -194,7 +193,7 @@ class Http2Link(Requests):
         if socket is not None:
             tunnel.socket = socket
             self._tunnels[head.stream] = tunnel
-            self._shared.starter.open(self._shared.app, self._asked, socket)
+            self._open(socket, self._asked)
 
     def _begin_all(self) -> None:
         """Call the applications whose requests have content: they find there what of it came along with the head."""
@@ -268,6 +267,7 @@ class Http2Link(Requests):
         """A piece is queued: with what else this turn brings it is written if its response is complete, else now."""
         self._poured += size
         if end:
+            self._since = self._clock.now
             self._cycles.pop(stream, None)
             if self._tunnels:
                 self._tunnels.pop(stream, None)  # it was denied
@@ -419,6 +419,8 @@ class Http2Link(Requests):
             self._settle()
         elif waiting == waits.FOR_US:
             self._sweep()
+        elif self._draining and not self._codec.leaving and self._arrived():
+            self._arm(1)  # the loop is about to read what may be a request
         else:
             self._codec.end()
             self._write_all()
@@ -462,10 +464,11 @@ class Http2Link(Requests):
         if self._transport is None or self._lingering:
             return
         self._draining = True
-        if self._codec.streams:
-            self._codec.announce_end()
+        codec = self._codec
+        if (codec.begun() and codec.waiting() != waits.FOR_REQUEST) or self._stays(codec.requests == 0):
+            codec.announce_end()
         else:
-            self._codec.end()
+            codec.end()
         for tunnel in list(self._tunnels.values()):
             tunnel.drain()
         self._write_all()

@@ -9,7 +9,7 @@ from portway.asgi import call, forwarded, scope
 from portway.asgi.http import Cycle
 from portway.asgi.websocket import WebSocket
 from portway.link.context import Shared
-from portway.link.flow import Flow
+from portway.link.drain import Drain
 from portway.link.peers import address_of, server_of
 from portway.wire.events import Head
 from portway.wire.port import Port
@@ -19,13 +19,13 @@ from portway.wire.websocket.handshake import Handshake, HandshakeFault
 WRITE_MOST = 64 * 1024
 
 
-class Requests(Flow):
+class Requests(Drain):
     """A Port for its requests, and the protocol of its transport."""
 
     __slots__ = ("_asked", "_scope", "_trusted")
 
     def _begin_requests(self, shared: Shared) -> None:
-        self._begin_flow(shared)
+        self._begin_drain(shared)
         self._scope: dict[str, Any] = {}
         self._asked: dict[str, Any] = {}  # the scope of the request that is about to be started
         self._trusted = False
@@ -44,8 +44,13 @@ class Requests(Flow):
         shared.counts.links.add(self)
 
     def _cycle_of(self, head: Head) -> Cycle:
-        """A new request."""
+        """A new request; if it is for our health, it is answered already."""
         shared = self._shared
+        if shared.health_path is not None and head.path == shared.health_path:
+            assert shared.health is not None
+            cycle = Cycle(head, self, shared.loop, None, self.peer)
+            shared.health.answer(cycle)
+            return cycle
         asked = scope.http_scope(self._scope, head, shared.state)
         if head.forwarded and self._trusted:
             assert shared.trust is not None
@@ -58,16 +63,43 @@ class Requests(Flow):
         return cycle
 
     def _start(self, cycle: Cycle, asked: dict[str, Any]) -> None:
-        """Call the application for it; it may be through when this returns."""
+        """Call the application for it, as soon as that is ready; it may be through when this returns."""
         shared = self._shared
         counts = shared.counts
         app = shared.app
         counts.requests += 1
-        if shared.concurrency and len(counts.running) >= shared.concurrency:
-            app = call.unavailable
         if counts.on_request is not None:
             counts.on_request(counts.requests)
+        if (shared.concurrency or shared.lobby is not None) and self._is_too_much():
+            app = call.unavailable
+        elif shared.lobby is not None:
+            shared.lobby.keep(cycle, asked)
+            return
         shared.starter.start(app, asked, cycle)
+
+    def _open(self, socket: WebSocket, asked: dict[str, Any]) -> None:
+        """The same for a WebSocket."""
+        shared = self._shared
+        if shared.lobby is not None:
+            shared.lobby.keep(socket, asked)
+        else:
+            shared.starter.open(shared.app, asked, socket)
+
+    def _is_too_much(self) -> bool:
+        """Whether no further request is served now."""
+        shared = self._shared
+        kept = 0
+        if shared.lobby is not None:
+            if shared.lobby.closed:
+                return True
+            kept = len(shared.lobby)
+        return shared.concurrency > 0 and len(shared.counts.running) + kept >= shared.concurrency
+
+    def _let_go(self) -> None:
+        """The connection has ended, or is another link's: nothing is written any more, and no deadline set."""
+        self._shared.counts.forget(self)
+        self._end_time()
+        self._transport = None
 
     def _lose(self, cycle: Cycle | WebSocket) -> None:
         """Its client has gone."""
@@ -95,7 +127,7 @@ class Requests(Flow):
             shared.refusals.tell(self.peer, fault)
             cycle.fail(fault.status, fault.text, fault.headers)
             return None
-        if shared.concurrency and len(counts.running) >= shared.concurrency:
+        if (shared.concurrency or shared.lobby is not None) and self._is_too_much():
             cycle.fail(503, "The server is busy; try again in a moment.", ((b"retry-after", b"1"),))
             return None
         if counts.on_request is not None:

@@ -26,7 +26,6 @@ cdef class Link(Requests):
     cdef Cycle _cycle
     cdef bint _corked
     cdef bint _answered
-    cdef bint _draining
     cdef bint _later
     cdef Py_ssize_t _held
     cdef Py_ssize_t _heads
@@ -61,6 +60,8 @@ cdef class Link(Requests):
 
 
     @cython.locals(codec=Codec, tunnel=WebSocket)
+
+    cdef object _part(self)
 
     @cython.locals(shared=Shared)
     cdef bint _turn_to_http2(self, object preface) except -1

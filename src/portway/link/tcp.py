@@ -39,7 +39,7 @@ class Link(Requests):
     """HTTP/1.1, one request at a time, and the tunnel that it may become."""
 
     __slots__ = (
-        "_answered", "_codec", "_corked", "_cycle", "_draining", "_heads", "_held", "_later", "_socket", "_splice",
+        "_answered", "_codec", "_corked", "_cycle", "_heads", "_held", "_later", "_socket", "_splice",
         "_tunnel", "_waiting",
     )  # fmt: skip
 
@@ -52,7 +52,6 @@ class Link(Requests):
         self._splice: Splice | None = None  # a piece of a file that is being written past the transport
         self._corked = False  # what is queued is written when the bytes at hand have been looked at
         self._answered = False  # the response of `_cycle` is complete
-        self._draining = False
         self._later = False  # the loop will call `data_received`, for what the codec has kept
         self._held = 0
         self._heads = 0
@@ -170,10 +169,7 @@ class Link(Requests):
             self._shared.loop.call_soon(self.data_received, b"")
 
     def connection_lost(self, error: Exception | None) -> None:
-        shared = self._shared
-        shared.counts.forget(self)
-        self._end_time()
-        self._transport = None  # before anyone is told: nothing is written any more, and no deadline set
+        self._let_go()  # before anyone is told
         if self._splice is not None:
             self._splice.stop()
         socket = self._socket
@@ -205,19 +201,21 @@ class Link(Requests):
         """The request, if its application is yet to be called."""
         cycle = self._cycle = self._cycle_of(head)
         self._held = 0  # what an earlier request left unread is gone
+        if cycle.state == http.DONE:
+            return None
         if head.upgrade is not None and self._shared.websockets is not None and handshake.asked_for(head):
             socket = self._socket_of(cycle, self, handshake.open_http1)
             if socket is not None:
                 self._socket = socket
-                self._shared.starter.open(self._shared.app, self._asked, socket)
+                self._open(socket, self._asked)
             return None
         return cycle
 
     # --- what the request under way asks of the wire ---
 
     def respond(self, stream: int, status: int, headers: Outgoing, body: bytes, end: bool) -> bool:
-        if self._draining:
-            headers.close = True
+        if self._draining and not self._codec.behind() and not self._arrived():
+            headers.close = True  # with the last of those that have come (RFC 9112 §9.6)
         self._codec.respond(status, headers, body, end)
         return self._sent(end, len(body) <= outbox.LARGEST)
 
@@ -311,6 +309,7 @@ class Link(Requests):
         """A piece is queued: write it now, unless bytes are being looked at and the response is complete."""
         if end:
             self._answered = True
+            self._since = self._clock.now
             if not self._corked:
                 self._turn(whole)
             return True
@@ -364,8 +363,7 @@ class Link(Requests):
                 self._close(codec.heard)
                 return
             if self._draining and codec.idle():
-                self._flush()
-                self._transport.close()
+                self._part()
                 return
         if codec.crowded() or (self._full and self._cycle is None):
             # A client that does not take its responses is not asked for more requests.
@@ -374,6 +372,15 @@ class Link(Requests):
             self._resume()
         self._wait(codec.waiting())
 
+    def _part(self) -> None:
+        """Nothing is under way, and the server stops: close, unless something is coming."""
+        if self._paused:
+            self._resume()
+        self._waiting = waits.FOR_REQUEST
+        if not self._stays(self._codec.requests == 0):
+            self._flush()
+            self._transport.close()
+
     def _turn_to_http2(self, preface: Preface) -> bool:
         """The client speaks HTTP/2 by prior knowledge (RFC 9113 §3.3): another link takes over, if it may."""
         shared = self._shared
@@ -381,9 +388,7 @@ class Link(Requests):
         if shared.terms is None or self._codec.requests or not hasattr(transport, "set_protocol"):
             self._refuse(preface)
             return False
-        self._end_time()
-        self._transport = None
-        shared.counts.forget(self)
+        self._let_go()
         take_over(shared, transport, preface.data)
         return True
 
@@ -444,6 +449,8 @@ class Link(Requests):
             self._arm(self._shared.deadlines.write)
         elif self._full:
             self._give_up("the client read nothing of its response in time")
+        elif self._draining and self._waiting == waits.FOR_REQUEST:
+            self._settle()
         elif self._waiting == waits.FOR_PING:
             self._tunnel.ping()  # type: ignore[union-attr]
             self._flush()
@@ -474,17 +481,10 @@ class Link(Requests):
     # --- the server's calls ---
 
     def drain(self) -> None:
-        """Take no further request: close now if idle, else with the response under way."""
+        """Take no further request than those that have come: close if idle, else with the last of their responses."""
         self._draining = True
-        if self._transport is None:
-            return
-        if self._tunnel is not None:
+        if self._transport is not None and (self._tunnel is not None or self._cycle is None):
             self._settle()
-        elif self._cycle is None and self._codec.idle():
-            self._flush()
-            self._transport.close()
-        elif self._cycle is not None and self._cycle.state >= http.BODY:
-            self._codec.closing = True  # before that, `respond` will say `connection: close`
 
     def disconnect(self) -> None:
         """Tell the request under way that its client has gone, and close."""

@@ -18,6 +18,7 @@ from typing import Any
 from portway.link.context import Shared
 from portway.link.credentials import tls_extension
 from portway.link.deadline import Deadline
+from portway.link.drain import SILENCE, arrived
 from portway.link.peers import address_of
 from portway.wire.http1.encode import status_line
 
@@ -176,6 +177,9 @@ class Filter(Deadline):
         self._arm(self._shared.deadlines.linger)
 
     def _expire(self) -> None:
+        if self._shared.counts.draining and self.state < OPEN and arrived(self._transport):
+            self._arm(1)  # the loop is about to read it
+            return
         if self.state != ENDED:
             self._shared.refusals.mention(self.peer, "no TLS: the handshake was not complete in time")
         self.abort()
@@ -317,6 +321,8 @@ class Filter(Deadline):
             return tls_extension(self._tls)
         if name == "ssl_object":
             return self._tls
+        if name == "unread":
+            return self._incoming.pending
         return self._transport.get_extra_info(name, default)
 
     def is_closing(self) -> bool:
@@ -325,7 +331,10 @@ class Filter(Deadline):
     # --- the server's calls, as long as there is no link ---
 
     def drain(self) -> None:
-        self.abort()
+        if self.state == ENDED:
+            self.abort()
+        elif not self._deadline or self._deadline > self._clock.now + SILENCE:
+            self._arm(SILENCE)  # the handshake is under way, and a request to follow
 
     def disconnect(self) -> None:
         self.abort()

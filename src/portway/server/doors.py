@@ -8,6 +8,7 @@ nobody else in (`listen.stem`), then those who wait are accepted, and only then 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import socket
 import time
@@ -70,7 +71,12 @@ class Doors:
 
     async def close(self) -> None:
         """Accept no more; when this returns, the links of all that were accepted have begun."""
-        for server in self._servers:
-            server.close()
+        for sock in self._sockets:
+            # asyncio's own server drops who was accepted and has no transport yet, if it is closed at once. uvloop
+            # has no reader there, and makes the transport as it accepts.
+            with contextlib.suppress(NotImplementedError):  # Windows
+                self._loop.remove_reader(sock)
         for _ in range(TURNS):
             await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()

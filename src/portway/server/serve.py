@@ -23,10 +23,12 @@ from portway.errors import LifespanFailed
 from portway.link.clock import Clock
 from portway.link.context import Counts, Shared
 from portway.link.http2 import Http2Link
+from portway.link.lobby import Lobby
 from portway.link.tcp import Link
 from portway.link.tls import Filter
 from portway.server import listen
 from portway.server.doors import Doors
+from portway.server.health import FAILED, STARTING, STOPPING, Health
 from portway.server.plan import Plan
 from portway.server.redirect import HTTPS, Redirect
 from portway.server.wear import Wear
@@ -70,6 +72,8 @@ class Service:
         self._wear = Wear(plan.span, self._worn)
         self._counts = Counts(self._wear.count if self._wear.counts else None)
         self._stopping = asyncio.Event()
+        self._lobby = None if plan.health is None else Lobby()
+        self._ready = False  # the application is
         self._hurried = asyncio.Event()  # told to stop again: nothing is put off any more
         self._stop_asked = False
         self._patient = False
@@ -160,13 +164,22 @@ class Service:
     async def _live(self, clock: Clock, on_started: Callable[[], None] | None) -> None:
         plan = self._plan
         lifespan = Lifespan(self._app, plan.lifespan, plan.startup, plan.shutdown)
-        assert self._loop is not None
-        doors = Doors(self._loop, plan.backlog)
+        shared = self._shared(clock, lifespan)
+        doors = Doors(shared.loop, plan.backlog)
+        lobby = self._lobby
         try:
-            if not await self._ready(lifespan):
+            if lobby is not None:
+                await self._open(doors, shared)
+            if not await self._complete(lifespan):
                 log.warning("Stopped before the application's startup was complete")
+                return
+            self._ready = True
+            shared.begin(lifespan.state)
+            if lobby is not None:
+                lobby.open(shared)
             elif not self._stopping.is_set():
-                await self._open(doors, self._shared(clock, lifespan))
+                await self._open(doors, shared)
+            if not self._stopping.is_set():
                 self.started = True
                 self._wear.begin(clock)
                 if on_started is not None:
@@ -178,12 +191,14 @@ class Service:
             raise
         finally:
             self.started = False
+            if lobby is not None:
+                lobby.close()
             if plan.certificates is not None:
                 plan.certificates.stop()
             await self._drain(doors)
             await self._end(lifespan)
 
-    async def _ready(self, lifespan: Lifespan) -> bool:
+    async def _complete(self, lifespan: Lifespan) -> bool:
         """Wait for the application's startup; when told to stop, within the grace. Whether it is complete."""
         startup = asyncio.ensure_future(lifespan.startup())
         try:
@@ -217,7 +232,17 @@ class Service:
             websockets=plan.websockets,
             terms=plan.terms,
             composed=plan.composed,
+            health=None if plan.health is None else Health(plan.health, self._condition),
+            lobby=self._lobby,
         )
+
+    def _condition(self) -> tuple[str, str] | None:
+        """Why not all is well, if so."""
+        if self._lobby is not None and self._lobby.closed and not self._ready:
+            return FAILED
+        if self._stopping.is_set() and not (self._shares and self._ready):
+            return STOPPING
+        return None if self._ready else STARTING
 
     def _share(self, app: ASGIApp, **rest: Any) -> Shared:
         plan = self._plan
@@ -285,6 +310,7 @@ class Service:
         if not self._shares:
             doors.narrow()
         counts.draining = True
+        counts.patient = self._patient
         for link in list(counts.links):
             link.drain()
         if counts.running and not self._forced:

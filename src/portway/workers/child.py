@@ -11,12 +11,13 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
 from portway.memory import resident
 from portway.workers.channel import Channel, Message
+from portway.workers.once import Function, Once
 
 log = logging.getLogger("portway")
 
@@ -25,12 +26,6 @@ BEAT = 0.5
 
 # After so many beats it is said again that this worker is worn: the first replacement may have failed.
 AGAIN = 120
-
-# Before what runs once is begun again, after it failed, in seconds: the first pause, which doubles, and the longest.
-PAUSE = 1.0
-LONGEST_PAUSE = 60.0
-
-Once = Callable[[], Coroutine[Any, Any, object]]
 
 
 class Served(Protocol):
@@ -47,15 +42,16 @@ class Child:
     """On the loop that serves; made before the server is, and bound to it by `serve`."""
 
     def __init__(
-        self, sock: socket.socket, disown: Callable[[], None], reopen: Callable[[], None], once: Once | None
+        self, sock: socket.socket, disown: Callable[[], None], reopen: Callable[[], None], function: Function | None
     ) -> None:  # fmt: skip
-        """`disown` leaves the sockets that all workers have to the others; `reopen` opens the log files anew; `once`
-        is what one worker runs for all.
+        """`disown` leaves the sockets that all workers have to the others; `reopen` opens the log files anew;
+        `function` is what one worker runs for all.
         """
         self._sock = sock
         self._disown = disown
         self._reopen = reopen
-        self._once = once
+        self._function = function
+        self._once: Once | None = None
         self._server: Served | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._channel: Channel | None = None
@@ -63,8 +59,6 @@ class Child:
         self._beats = 0
         self._worn = ""
         self._worn_at = 0
-        self._running: asyncio.Task[None] | None = None
-        self._pause = PAUSE
         self._leaving = False
 
     def serve(self, server: Served, loop: asyncio.AbstractEventLoop) -> None:
@@ -72,6 +66,8 @@ class Child:
         self._server = server
         self._loop = loop
         self._channel = Channel(self._sock, loop, self._obey, self._orphaned)
+        if self._function is not None:
+            self._once = Once(self._function, loop, self._resign)
         self._due = loop.time()
         signal.signal(signal.SIGTERM, self._terminate)
         self._beat()
@@ -132,8 +128,8 @@ class Child:
     def _leave(self, order: str) -> None:
         assert self._server is not None
         self._leaving = True
-        if self._running is not None:
-            self._running.cancel()
+        if self._once is not None:
+            self._once.stop()
         if order == "retire":
             self._server.retire()
             return
@@ -151,23 +147,10 @@ class Child:
     # --- what runs once ---
 
     def _elected(self) -> None:
-        if self._once is None or self._loop is None or self._leaving:
-            self._tell({"tell": "resigned", "done": self._once is None, "pause": 0.0})
-            return
-        self._running = self._loop.create_task(self._run(self._once), name="once_per_server")
+        if self._once is None or self._leaving:
+            self._resign(done=self._once is None, pause=0.0)
+        else:
+            self._once.start()
 
-    async def _run(self, once: Once) -> None:
-        done = False
-        pause = 0.0
-        try:
-            await once()
-            done = not self._leaving
-        except asyncio.CancelledError:
-            pass
-        except Exception:
-            log.exception("once_per_server raised; it is begun again in %g s", self._pause)
-            pause = self._pause
-            self._pause = min(LONGEST_PAUSE, self._pause * 2)
-        finally:
-            self._running = None
-            self._tell({"tell": "resigned", "done": done, "pause": pause})
+    def _resign(self, done: bool, pause: float) -> None:
+        self._tell({"tell": "resigned", "done": done, "pause": pause})

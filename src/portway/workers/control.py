@@ -187,15 +187,3 @@ def process_in(pid_file: str) -> int:
         return int(Path(pid_file).read_text().strip())
     except (OSError, ValueError):
         raise ControlError(f"{pid_file} names no process; does the server run?") from None
-
-
-def span(seconds: float) -> str:
-    """A time for people."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

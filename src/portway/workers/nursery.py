@@ -69,7 +69,7 @@ class Nursery:
     ) -> None:
         self._orders, theirs = socket.socketpair()
         with theirs:
-            self._process = Spawned(module, {**message, "nursery": True}, [theirs.fileno()], environ)
+            self._process = Spawned(module, environ).tell({**message, "nursery": True}, [theirs.fileno()])
         self._channel = Channel(self._process.sock, loop, self._heard, lambda: None)
         self._ended = ended
         self._failed = failed

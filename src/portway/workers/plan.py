@@ -13,11 +13,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
-Phase = Literal["starting", "ready", "leaving"]
-Level = Literal["info", "warning", "error"]
+from portway.workers.actions import (
+    Action,
+    Ask,
+    Child,
+    Elect,
+    End,
+    Kill,
+    Level,
+    Retire,
+    Rolled,
+    Say,
+    Start,
+    Up,
+)
 
 # A worker that lived so long (seconds) has started well: its death is the first one again.
 SETTLED = 60.0
@@ -42,24 +54,6 @@ class Terms:
     stopping: float
 
 
-@dataclass(slots=True, eq=False)
-class Child:
-    """One worker. Times are those of the monotonic clock, `figures` what it last told of itself."""
-
-    key: int
-    slot: int
-    since: float
-    phase: Phase = "starting"
-    heard: float = 0.0
-    ready_at: float = 0.0
-    until: float = 0.0  # when its time is over, once it is leaving or asked for its stacks
-    asked: bool = False  # for its stacks
-    killed: bool = False
-    reason: str = ""  # why it could not start, in its own words; or why it is killed
-    replaces: Child | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
-
-
 @dataclass(slots=True)
 class Slot:
     """`again` is when a worker is started in it again, if it has none."""
@@ -67,69 +61,6 @@ class Slot:
     number: int
     deaths: int = 0
     again: float | None = None
-
-
-# --- actions ---
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    child: Child
-
-
-@dataclass(frozen=True, slots=True)
-class Retire:
-    """Tell it to go, while others have its sockets; if `last`, nobody has them, and they are to be emptied."""
-
-    child: Child
-    last: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """For its stacks, which are of use until it is killed."""
-
-    child: Child
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    child: Child
-
-
-@dataclass(frozen=True, slots=True)
-class Elect:
-    """It is to run what runs once in a server."""
-
-    child: Child
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """All workers serve, for the first time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rolled:
-    """The replacement of all workers is over; with an error, some are the old ones still."""
-
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    level: Level
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Nothing is left to do."""
-
-    failed: bool = False
-
-
-Action = Start | Retire | Ask | Kill | Elect | Up | Rolled | Say | End
 
 
 class Plan:

@@ -42,14 +42,12 @@ class Worker(Protocol):
 
 
 class Spawned:
-    """A child process. Ours to wait for, not subprocess': a supervisor waits for all of its children at once."""
+    """A child process that waits to be told what to begin with. Ours to wait for, not subprocess': a supervisor waits
+    for all of its children at once.
+    """
 
-    def __init__(
-        self, module: str, message: Message, descriptors: Sequence[int], environ: Mapping[str, str]
-    ) -> None:  # fmt: skip
-        """Run `module`, with the numbers of its channel and of the file for its stacks as arguments; it is given
-        `message` first, and the descriptors (see `passing`).
-        """
+    def __init__(self, module: str, environ: Mapping[str, str]) -> None:
+        """Run `module`, with the numbers of its channel and of the file for its stacks as arguments."""
         self.sock, theirs = socket.socketpair()
         self.stacks: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as this does
         numbers = [theirs.fileno(), self.stacks.fileno()]
@@ -59,13 +57,22 @@ class Spawned:
                 command, env=dict(environ), pass_fds=numbers
             )
         except BaseException:
-            self.sock.close()
-            self.stacks.close()
+            self.close()
             raise
         finally:
             theirs.close()
         self.pid = self._process.pid
-        give(self.sock, message, descriptors)
+
+    def tell(self, message: Message, descriptors: Sequence[int]) -> Spawned:
+        """What to begin with (see `passing`)."""
+        with suppress(OSError):  # it is dead already, and will be reaped
+            give(self.sock, message, descriptors)
+        return self
+
+    def close(self) -> None:
+        """Let go of it; if it was told nothing, it ends."""
+        self.sock.close()
+        self.stacks.close()
 
     def signal(self, number: int) -> None:
         with suppress(ProcessLookupError):

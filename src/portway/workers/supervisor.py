@@ -19,31 +19,23 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from portway.errors import PortwayError
-from portway.workers import plan, stacks
+from portway.workers import actions, stacks
+from portway.workers.actions import Action, Child
 from portway.workers.channel import Channel, Message
-from portway.workers.control import span
-from portway.workers.plan import Action, Child, Plan
-from portway.workers.spawn import Worker, name_of, reap
+from portway.workers.info import WorkerInfo, how_it_ended
+from portway.workers.plan import Plan
+from portway.workers.spawn import Worker, reap
 from portway.workers.terminal import Terminal
 
 log = logging.getLogger("portway")
 
 
-class WorkerInfo(NamedTuple):
-    """What hooks and `portway status` are told of a worker. `exit_code` is None while it lives, and negative for a
-    signal; `uptime` and `lag` are seconds, `memory` bytes (None where the system does not tell).
-    """
+class Words(NamedTuple):
+    """How the log speaks of the replacement of all workers."""
 
-    number: int
-    process: int
-    phase: str
-    uptime: float
-    requests: int
-    connections: int
-    running: int
-    lag: float
-    memory: int | None
-    exit_code: int | None = None
+    begin: str = "Replacing all workers"
+    done: str = "All workers are replaced"
+    failed: str = "Not all workers are replaced: those that could not be go on as they were"
 
 
 @dataclass(frozen=True)
@@ -66,6 +58,7 @@ class Means:
     reopen: Callable[[], None]
     upgrade: Callable[[Callable[[str], None]], None]
     told: Callable[[str], None]
+    words: Words = Words()
 
 
 @dataclass(eq=False)
@@ -94,6 +87,7 @@ class Supervisor:
         self._upgrading: Waiter | None = None
         self._terminal = Terminal()
         self._interrupted = False
+        self.hurried = ""
         self._asked: set[int] = set()
 
     async def run(self) -> bool:
@@ -105,7 +99,7 @@ class Supervisor:
             "SIGCHLD": self._reap,
             "SIGTERM": partial(self.stop, "SIGTERM"),
             "SIGINT": self._interrupt,
-            "SIGQUIT": self.quit,
+            "SIGQUIT": partial(self.quit, "SIGQUIT"),
             "SIGUSR1": self.reopen,
             "SIGUSR2": self.upgrade,
             "SIGTTIN": partial(self._more, 1),
@@ -131,7 +125,7 @@ class Supervisor:
         if self.plan.stopping:
             waiter.set_result("the server is stopping")
             return waiter
-        log.info("Replacing all workers: %s", why)
+        log.info("%s: %s", self._means.words.begin, why)
         self._means.told("reloading")
         try:
             count = self._means.fresh()
@@ -148,8 +142,8 @@ class Supervisor:
     def scale(self, count: int) -> None:
         """Have so many workers."""
         if not self.plan.stopping:
-            log.info("%d worker%s from now on", max(1, count), "s"[: count > 1])
             self._scale(count)
+            log.info("%s from now on", self.wanted)
 
     def stop(self, why: str) -> None:
         """End in good order."""
@@ -159,8 +153,9 @@ class Supervisor:
             self._means.call("on_stopping")
             self._do(self.plan.stop(time.monotonic()))
 
-    def quit(self) -> None:
-        """End at once."""
+    def quit(self, why: str) -> None:
+        """End at once; `hurried` is why, from then on."""
+        self.hurried = why
         log.warning("Ended at once")
         self._do(self.plan.quit(time.monotonic()))
 
@@ -184,6 +179,11 @@ class Supervisor:
             self._means.upgrade(self._upgraded)
         return waiter
 
+    @property
+    def wanted(self) -> str:
+        """How many workers there are to be."""
+        return f"{self.plan.count} worker{'s'[: self.plan.count > 1]}"
+
     def infos(self) -> list[WorkerInfo]:
         """How the workers are, in the order of their numbers."""
         now = time.monotonic()
@@ -194,7 +194,7 @@ class Supervisor:
 
     def _interrupt(self) -> None:
         if self._interrupted:
-            self.quit()
+            self.quit("SIGINT")
         else:
             self._interrupted = True
             self.stop("SIGINT")
@@ -280,32 +280,32 @@ class Supervisor:
 
     # --- inside: what is done ---
 
-    def _do(self, actions: list[Action]) -> None:
-        for action in actions:
+    def _do(self, wanted: list[Action]) -> None:
+        for action in wanted:
             self._act(action)
         self._wind()
 
     def _act(self, action: Action) -> None:
         match action:
-            case plan.Start(child):
+            case actions.Start(child):
                 self._start(child)
-            case plan.Retire(child, last):
+            case actions.Retire(child, last):
                 order = ("stop" if self.plan.stopping else "leave") if last else "retire"
                 self._hands[child.key].channel.send({"do": order})
-            case plan.Ask(child):
+            case actions.Ask(child):
                 self._ask(child)
-            case plan.Kill(child):
+            case actions.Kill(child):
                 self._asked.discard(child.key)
                 self._hands[child.key].worker.signal(signal.SIGKILL)
-            case plan.Elect(child):
+            case actions.Elect(child):
                 self._hands[child.key].channel.send({"do": "elect"})
-            case plan.Up():
+            case actions.Up():
                 self._means.announce()
-            case plan.Rolled(error):
+            case actions.Rolled(error):
                 self._rolled(error)
-            case plan.Say(level, text):
+            case actions.Say(level, text):
                 log.log(logging.getLevelNamesMapping()[level.upper()], "%s", text)
-            case plan.End(failed):
+            case actions.End(failed):
                 if self._over is not None and not self._over.done():
                     self._over.set_result(not failed)
 
@@ -317,7 +317,8 @@ class Supervisor:
         self._means.call("on_worker_started", self._info(child, time.monotonic()))
 
     def _rolled(self, error: str) -> None:
-        log.log(logging.WARNING if error else logging.INFO, "%s", (error and ROLL_FAILED) or "All workers are replaced")
+        words = self._means.words
+        log.log(logging.WARNING if error else logging.INFO, "%s", words.failed if error else words.done)
         self._means.told("ready")
         for waiter in self._rolls:
             if not waiter.done():
@@ -362,19 +363,3 @@ class Supervisor:
             lag=figures.get("lag", 0.0),
             memory=figures.get("memory"),
         )
-
-
-ROLL_FAILED = "Not all workers were replaced: those that could not be go on as they were"
-
-
-def how_it_ended(info: WorkerInfo) -> str:
-    """For the log: its signal or exit code, uptime, requests, memory."""
-    code = info.exit_code
-    if code is None:
-        end = "is gone"
-    elif code < 0:
-        end = f"was ended by {name_of(-code)}"
-    else:
-        end = f"ended with exit code {code}"
-    memory = f", {info.memory / 2**20:.0f} MiB" if info.memory is not None else ""
-    return f"(process {info.process}) {end} after {span(info.uptime)}: {info.requests} requests{memory}"

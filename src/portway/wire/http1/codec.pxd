@@ -43,6 +43,7 @@ cdef class Codec:
     cpdef bint crowded(self) except -1
     cpdef bint idle(self) except -1
     cpdef bint begun(self) except -1
+    cpdef bint behind(self) except -1
     cpdef bint until_close(self) except -1
     cpdef bint unframed(self) except -1
     cpdef bytes tunnel(self, Outgoing outgoing, bytes protocol)

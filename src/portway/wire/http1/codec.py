@@ -149,6 +149,10 @@ class Codec:
         """Whether anything of a request has come that is not answered yet."""
         return bool(self._kept) or self._theirs != states.HEAD
 
+    def behind(self) -> bool:
+        """Whether anything has come behind the request under way."""
+        return bool(self._kept)
+
     def until_close(self) -> bool:
         """Whether the end of the connection is what ends the response under way (HTTP/1.0)."""
         return self._framing == encode.CLOSE
