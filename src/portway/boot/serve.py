@@ -127,6 +127,10 @@ class Server:
             self._pools.close()
             logs.flush()
 
+    async def ending(self) -> None:
+        """Wait until the end begins, for whatever reason."""
+        await self._service.ending()
+
     def stop(self, force: bool = False, patient: bool = False) -> None:
         """End: accept no more, finish what is under way within the grace; with `force`, without any grace.
 

@@ -51,7 +51,7 @@ async def told(notifier: Notifier, server: Server) -> AsyncIterator[None]:
 
 
 async def _tell_end(notifier: Notifier, server: Server) -> None:
-    await server._service.ending()
+    await server.ending()
     notifier.stopping("Stopping")
 
 
