@@ -9,7 +9,9 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable
+from functools import partial
 from itertools import groupby
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +23,7 @@ from portway.cli.root import root
 from portway.config import Setting, catalogue
 from portway.config.load import NOT_SETTINGS
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
 MARK = re.compile(r"<!-- generated: (\w+) -->")
 
 
@@ -200,10 +203,23 @@ def prose(thing: Any) -> str:
     return textwrap.dedent(inspect.getdoc(thing) or "")
 
 
+# --- files ---
+
+
+def deployed(name: str, language: str) -> str:
+    """A file of deploy/, as it is."""
+    return f"```{language}\n{(DEPLOY / name).read_text('utf-8').rstrip()}\n```"
+
+
 GENERATORS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "variables": variables,
     "commands": commands,
     "api": api,
     "testing": testing,
+    "service": partial(deployed, "portway.service", "ini"),
+    "socket": partial(deployed, "portway.socket", "ini"),
+    "dockerfile": partial(deployed, "Dockerfile", "dockerfile"),
+    "compose": partial(deployed, "compose.yaml", "yaml"),
+    "kubernetes": partial(deployed, "kubernetes.yaml", "yaml"),
 }

@@ -58,6 +58,12 @@ def test_quit_ends_at_once_even_while_the_application_blocks(portway_command: Po
     assert "Ended at once (SIGQUIT)" in command.err.all()
 
 
+def test_a_shell_that_had_it_ignored_did_not_mean_us(portway_command: Portway) -> None:
+    # As it does for what it starts in the background.
+    before = ("sh", "-c", 'trap "" INT QUIT; exec "$@"', "sh")
+    assert portway_command(APP, "--port", "0", before=before).up().ends(signal.SIGQUIT) == 131
+
+
 # --- SIGHUP ---
 
 

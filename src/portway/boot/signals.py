@@ -119,8 +119,12 @@ class Orders:
                 signal.signal(getattr(signal, name), signal.SIG_DFL)
 
     def _take(self, names: tuple[str, ...]) -> None:
+        if threading.current_thread() is not threading.main_thread():  # where signals do not come
+            return
         for name in names:
-            if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_DFL:
+            # A shell lets what it starts in the background ignore SIGQUIT, as SIGINT: that is not meant for `kill`.
+            free = [signal.SIG_DFL] if name == "SIGHUP" else [signal.SIG_DFL, signal.SIG_IGN]
+            if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) in free:
                 signal.signal(getattr(signal, name), self._heed)
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
