@@ -106,7 +106,7 @@ class Cycle:
         self.state = START
         self.status = NO_STATUS
         self.size = 0
-        self.task: asyncio.Task[None] | None = None
+        self.task: Any = None  # a Task, or the Errand in its place
         self.ended = False
         self.missing = 0
         self.answered_by: dict[str, str] | None = None  # see `scope.APPLICATION`

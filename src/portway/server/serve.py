@@ -21,6 +21,7 @@ from typing import Any
 from portway.asgi.call import describe
 from portway.asgi.forwarded import Trust
 from portway.asgi.lifespan import Lifespan
+from portway.asgi.task import task_of
 from portway.asgi.websocket import Manner
 from portway.errors import LifespanFailed
 from portway.hooks import Hooks
@@ -325,7 +326,7 @@ class Service:
         """Wait until no connection is open and no request's Task runs."""
         counts = self._counts
         while counts.links or counts.running:
-            tasks = [cycle.task for cycle in counts.running if cycle.task is not None]
+            tasks = [task for task in map(task_of, list(counts.running)) if task is not None]
             if tasks:
                 await asyncio.wait(tasks)
                 await asyncio.sleep(0)  # the Task's end closes its connection in the next turn
