@@ -62,6 +62,29 @@ def test_without_a_body_there_is_no_task() -> None:
     assert found == [0, 1]
 
 
+@pytest.mark.parametrize("pieces", [[], [b"ok"], [b"", b"ok"], (b"ok",)])
+def test_an_answer_in_one_piece_needs_none_either(pieces: Any) -> None:
+    found: list[Any] = []
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [("content-length", str(len(b"".join(pieces))))])
+        return pieces
+
+    def prompt(scope: Scope, receive: Receive, send: Send) -> Any:
+        def seen(message: Any) -> Any:
+            found.append(asyncio.current_task())
+            return send(message)
+
+        return before(scope, receive, seen)
+
+    service = portway.WSGI(app, threads=1)
+    before: Any = service.prompt
+    service.prompt = prompt  # type: ignore[assignment]
+    with serve(service) as served, Raw(served.host, served.port) as raw:
+        assert raw.ask(GET).body == b"".join(pieces)
+    assert found == [None, None]
+
+
 def test_from_the_second_piece_on_there_is_one() -> None:
     found: list[int] = []
     go = threading.Event()

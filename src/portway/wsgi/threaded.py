@@ -172,8 +172,6 @@ class Call:
         try:
             self.send({"type": "http.response.start", "status": reply.status, "headers": reply.headers}).close()  # type: ignore[attr-defined]
             self.send({"type": "http.response.body", "body": data, "more_body": False}).close()  # type: ignore[attr-defined]
-        except ConnectionError:
-            self.leave()
         finally:
             self.close()
         self.conclude()
