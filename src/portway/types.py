@@ -10,6 +10,12 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+# Host and port of a peer; a Unix socket's has none.
+Client = tuple[str, int | None] | None
+
+# A whole response in one: status, headers and body. What a server may offer beside `send` (see `asgi.call.Prompt`).
+Respond = Callable[[int, list[tuple[bytes, bytes]], bytes], None]
+
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 ASGI2App = Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]
 

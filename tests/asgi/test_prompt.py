@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from portway.testing import Raw, Served, serve
-from portway.types import Receive, Scope, Send
+from portway.types import Receive, Respond, Scope, Send
 
 PATIENCE = 20.0
 GET = b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -36,9 +36,10 @@ class Elsewhere:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise NotImplementedError  # not even a lifespan
 
-    def prompt(self, scope: Scope, receive: Receive, send: Send) -> "Elsewhere":
+    def prompt(self, scope: Scope, receive: Receive, send: Send, respond: Respond) -> "Elsewhere":
         self.loop = asyncio.get_running_loop()
         self.send = send
+        self.respond = respond
         return self
 
     def wait(self, waiter: Callable[[], None]) -> None:
@@ -72,8 +73,7 @@ class Elsewhere:
 
 
 def at_once(app: Elsewhere) -> None:
-    app.send(START).close()
-    app.send(BODY).close()
+    app.respond(200, [(b"content-length", b"2")], b"ok")
 
 
 def asked(served: Served) -> Raw:

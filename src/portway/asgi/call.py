@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from portway.asgi.http import Cycle, too_short
 from portway.asgi.websocket import WebSocket
 from portway.errors import ClientDisconnected, MessageError
-from portway.types import ASGIApp, Receive, Scope, Send
+from portway.types import ASGIApp, Receive, Respond, Scope, Send
 
 log = logging.getLogger("portway")
 
@@ -29,15 +29,13 @@ class Later(Protocol):
         """`waiter` is called when there is something to send, unless `answer` was called before; at most once."""
 
     def answer(self) -> Coroutine[Any, Any, None] | None:
-        """Act on `send` at once if that brings the request to its end; else the coroutine does so. Called once, at any
-        time.
-        """
+        """Call `respond` if the response is there; else the coroutine does what is left. Called once, at any time."""
 
 
-# What an application may offer as `prompt`: called in place of it for a request without a body, it acts on `send` at
-# once, as an ASGI application cannot. It returns None if that was all, or a coroutine that does what is left, or a
-# Later. With that a request has a Task only if it needs one.
-Prompt = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None] | Later | None]
+# What an application may offer as `prompt`: called in place of it for a request without a body, it may answer at once,
+# as an ASGI application cannot. It returns None if it has called `respond`, or a coroutine that does what is left, or a
+# Later. So a request has a Task only if it needs one.
+Prompt = Callable[[Scope, Receive, Send, Respond], Coroutine[Any, Any, None] | Later | None]
 
 _HERE = f"{Path(__file__).parent.parent}{os.sep}"
 

@@ -27,7 +27,7 @@ _unavailable = call.unavailable
 def _at_once(act: Callable[..., Any], cycle: Cycle, scope: Scope | None) -> Any:
     """Let an application answer without a Task, by its `prompt`, or what was left of that; what is left now."""
     try:
-        rest = act() if scope is None else act(scope, cycle.receive, cycle.send)
+        rest = act() if scope is None else act(scope, cycle.receive, cycle.send, cycle.respond)
     except BaseException as error:
         call.raised(cycle, error)
     else:

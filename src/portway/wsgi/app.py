@@ -12,6 +12,7 @@ from portway.wsgi import threads
 from portway.wsgi.answers import busy, refuse
 from portway.wsgi.body import gather, shut
 from portway.wsgi.environ import base_of, environ_of
+from portway.wsgi.inline import send_whole
 from portway.wsgi.prompt import Prompt, begin
 from portway.wsgi.serving import expect, serve
 from portway.wsgi.threaded import Threaded
@@ -100,8 +101,7 @@ class WSGI:
             try:
                 answer = begin(self.app, environ, scope, receive, send)
                 if isinstance(answer, tuple):
-                    await send(answer[0])
-                    await send(answer[1])
+                    await send_whole(send, answer)
                 else:
                     await answer
             finally:

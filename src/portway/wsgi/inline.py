@@ -20,10 +20,19 @@ from portway.wsgi.reply import ANY, Reply
 log = logging.getLogger("portway")
 
 
-async def send_and_raise(send: Send, answer: tuple[Message, Message], error: Exception) -> None:
+# A whole response: status, headers, body.
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+
+async def send_whole(send: Send, answer: Answer) -> None:
+    status, headers, body = answer
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def send_and_raise(send: Send, answer: Answer, error: Exception) -> None:
     """An error of `close` takes nothing from a response that is whole."""
-    for message in answer:
-        await send(message)
+    await send_whole(send, answer)
     raise error
 
 

@@ -9,19 +9,17 @@ import io
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from portway.types import Message, Receive, Scope, Send, WSGIApp
+from portway.types import Receive, Respond, Scope, Send, WSGIApp
 from portway.wsgi.environ import environ_of
 from portway.wsgi.files import FileWrapper, takes_files
-from portway.wsgi.inline import Driver, send_and_raise, start_of, warn_of_surplus
+from portway.wsgi.inline import Answer, Driver, send_and_raise, warn_of_surplus
 from portway.wsgi.reply import Reply
 
 _BytesIO = io.BytesIO
 
 
 class Prompt:
-    """For a server that can call this in place of the application, without a Task: for a request without a body, and
-    with a `send` that acts when it is called. The coroutine that it may return does what is left.
-    """
+    """Called as `asgi.call.Prompt` says, for a request without a body."""
 
     __slots__ = ("_app", "_base")
 
@@ -30,22 +28,23 @@ class Prompt:
         self._app = app
         self._base = base
 
-    def __call__(self, scope: Scope, receive: Receive, send: Any) -> Coroutine[Any, Any, None] | None:
+    def __call__(
+        self, scope: Scope, receive: Receive, send: Send, respond: Respond
+    ) -> Coroutine[Any, Any, None] | None:
         environ = environ_of(scope, self._base)
         environ["wsgi.input"] = _BytesIO()
         answer = begin(self._app, environ, scope, receive, send)
         if not isinstance(answer, tuple):
             return answer
-        send(answer[0]).close()  # it is done: an awaitable that is not awaited
-        send(answer[1]).close()
+        respond(answer[0], answer[1], answer[2])
         return None
 
 
 def begin(
     app: WSGIApp, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send
-) -> tuple[Message, Message] | Coroutine[Any, Any, None]:
-    """Call the application. A response that is whole with its first piece is given as the messages to send; else the
-    coroutine does what is left. Raises what the application raises.
+) -> Answer | Coroutine[Any, Any, None]:
+    """Call the application. A response that is whole with its first piece is returned; else the coroutine does what is
+    left. Raises what the application raises.
     """
     written: list[bytes] = []
     reply = Reply(environ["REQUEST_METHOD"], written.append)
@@ -66,7 +65,7 @@ def _iterate(
     scope: Scope,
     receive: Receive,
     send: Send,
-) -> tuple[Message, Message] | Coroutine[Any, Any, None]:
+) -> Answer | Coroutine[Any, Any, None]:
     """Take the first piece; close the iterable, or leave that to the coroutine."""
     first = b""
     pieces: Iterator[Any] | None = None
@@ -116,8 +115,8 @@ def _finish(reply: Reply, pieces: Iterator[Any]) -> None:
         reply.piece(each)
 
 
-def _whole(reply: Reply, data: bytes, environ: dict[str, Any]) -> tuple[Message, Message]:
+def _whole(reply: Reply, data: bytes, environ: dict[str, Any]) -> Answer:
     reply.end()
     if reply.surplus:
         warn_of_surplus(reply, environ)
-    return start_of(reply), {"type": "http.response.body", "body": data, "more_body": False}
+    return reply.status, reply.headers, data

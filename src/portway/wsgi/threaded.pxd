@@ -2,6 +2,7 @@ cimport cython
 
 from portway.wsgi.environ cimport environ_of
 from portway.wsgi.reply cimport Reply
+from portway.wsgi.threads cimport Threads
 
 cdef Py_ssize_t JOIN_MOST
 cdef object _BytesIO
@@ -14,20 +15,22 @@ cdef class Threaded:
     cdef object _app
     cdef dict _base
     cdef object _desk
-    cdef object _threads
+    cdef Threads _threads
     cdef double _timeout
 
-    cpdef Call call(self, dict environ, object scope, object receive, object send)
+    cpdef Call call(self, dict environ, object scope, object receive, object send, object respond=*)
+    @cython.locals(threads=Threads)
     cpdef bint submit(self, Call call) except -1
 
 
 @cython.final
 cdef class Call:
     cdef object _app
-    cdef object _threads
+    cdef Threads _threads
     cdef object _context
     cdef object _error
     cdef object _waiter
+    cdef object _respond
     cdef bint _alone
     cdef bint _left
     cdef readonly dict environ

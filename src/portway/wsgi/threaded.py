@@ -25,7 +25,7 @@ from time import monotonic
 from typing import IO, Any
 
 from portway.errors import ClientDisconnected, WSGIError
-from portway.types import Receive, Scope, Send, WSGIApp
+from portway.types import Receive, Respond, Scope, Send, WSGIApp
 from portway.wsgi import serving
 from portway.wsgi.answers import busy
 from portway.wsgi.body import HIGH, Inbox, shut
@@ -62,19 +62,23 @@ class Threaded:
         self._timeout = timeout
         self._desk: Desk | None = None  # of the loop that was seen last
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Call | Coroutine[Any, Any, None]:
+    def __call__(
+        self, scope: Scope, receive: Receive, send: Send, respond: Respond
+    ) -> Call | Coroutine[Any, Any, None]:
         environ = environ_of(scope, self._base)
         environ["wsgi.input"] = _BytesIO()
-        call = self.call(environ, scope, receive, send)
+        call = self.call(environ, scope, receive, send, respond)
         return call if self.submit(call) else busy(send)
 
-    def call(self, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> Call:
+    def call(
+        self, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send, respond: Respond | None = None
+    ) -> Call:
         """One that is yet to be submitted."""
         loop = asyncio.get_running_loop()
         desk = self._desk
         if desk is None or desk.loop is not loop:
             desk = self._desk = Desk(loop, self._threads, self._timeout)
-        return Call(self._app, environ, self._threads, desk, scope, receive, send)
+        return Call(self._app, environ, self._threads, desk, scope, receive, send, respond)
 
     def submit(self, call: Call) -> bool:
         """Have it run; False if too many wait."""
@@ -98,10 +102,10 @@ class Call:
     """
 
     __slots__ = (
-        "_alone", "_app", "_context", "_error", "_left", "_threads", "_waiter", "began", "desk", "environ", "expects",
-        "fault", "file", "gone", "input", "left_at", "listener", "moved", "over", "paused", "pieces", "queued_in",
-        "queued_out", "receive", "reply", "reported", "room", "scope", "send", "submitted", "thread", "told",
-        "watching", "word",
+        "_alone", "_app", "_context", "_error", "_left", "_respond", "_threads", "_waiter", "began", "desk", "environ",
+        "expects", "fault", "file", "gone", "input", "left_at", "listener", "moved", "over", "paused", "pieces",
+        "queued_in", "queued_out", "receive", "reply", "reported", "room", "scope", "send", "submitted", "thread",
+        "told", "watching", "word",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +117,7 @@ class Call:
         scope: Scope,
         receive: Receive,
         send: Send,
+        respond: Respond | None,
     ) -> None:
         self._app = app
         self.environ = environ
@@ -121,6 +126,7 @@ class Call:
         self.scope = scope
         self.receive = receive
         self.send = send
+        self._respond = respond
         self._context: Context = copy_context()
         self.reply = Reply(environ["REQUEST_METHOD"], self._put)
         self.file: IO[bytes] | None = environ.get("wsgi.input")  # the application may put another in its place
@@ -164,14 +170,11 @@ class Call:
     def answer(self) -> Coroutine[Any, Any, None] | None:
         """What is whole and in one piece is sent here and now."""
         self._waiter = None
-        pieces = self.pieces
         if not self._is_plain():
             return serving.serve(self)
         reply = self.reply
-        data = pieces.popleft() if pieces else b""
         try:
-            self.send({"type": "http.response.start", "status": reply.status, "headers": reply.headers}).close()  # type: ignore[attr-defined]
-            self.send({"type": "http.response.body", "body": data, "more_body": False}).close()  # type: ignore[attr-defined]
+            self._respond(reply.status, reply.headers, self.joined())  # type: ignore[misc]  # who waits has given it
         finally:
             self.close()
         self.conclude()
