@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from portway.testing import Raw, Served, serve
-from portway.types import Receive, Respond, Scope, Send
+from portway.types import Dialogue, Receive, Scope, Send
 
 PATIENCE = 20.0
 GET = b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -36,10 +36,10 @@ class Elsewhere:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise NotImplementedError  # not even a lifespan
 
-    def prompt(self, scope: Scope, receive: Receive, send: Send, respond: Respond) -> "Elsewhere":
+    def portway_prompt(self, scope: Scope, dialogue: Dialogue) -> "Elsewhere":
         self.loop = asyncio.get_running_loop()
-        self.send = send
-        self.respond = respond
+        self.send = dialogue.send
+        self.respond = dialogue.respond
         return self
 
     def wait(self, waiter: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import portway
 from portway.testing import Raw, serve
-from portway.types import Receive, Respond, Scope, Send
+from portway.types import Receive, Scope, Send
 from portway.wsgi.threaded import Call
 
 Environ = dict[str, Any]
@@ -70,16 +70,18 @@ def test_an_answer_in_one_piece_needs_none_either(pieces: Any) -> None:
         start_response("200 OK", [("content-length", str(len(b"".join(pieces))))])
         return pieces
 
-    def prompt(scope: Scope, receive: Receive, send: Send, respond: Respond) -> Any:
-        def seen(*response: Any) -> None:
-            found.append(asyncio.current_task())
-            respond(*response)
+    class Noted:
+        def __init__(self, dialogue: Any) -> None:
+            self.receive, self.send = dialogue.receive, dialogue.send
+            self.before = dialogue.respond
 
-        return before(scope, receive, send, seen)
+        def respond(self, *response: Any) -> None:
+            found.append(asyncio.current_task())
+            self.before(*response)
 
     service = portway.WSGI(app, threads=1)
-    before: Any = service.prompt
-    service.prompt = prompt  # type: ignore[assignment]
+    before: Any = service.portway_prompt
+    service.portway_prompt = lambda scope, dialogue: before(scope, Noted(dialogue))  # type: ignore[assignment]
     with serve(service) as served, Raw(served.host, served.port) as raw:
         assert raw.ask(GET).body == b"".join(pieces)
     assert found == [None]

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from portway.asgi.http import Cycle, too_short
 from portway.asgi.websocket import WebSocket
 from portway.errors import ClientDisconnected, MessageError
-from portway.types import ASGIApp, Receive, Respond, Scope, Send
+from portway.types import ASGIApp, Dialogue, Receive, Scope, Send
 
 log = logging.getLogger("portway")
 
@@ -32,10 +32,10 @@ class Later(Protocol):
         """Call `respond` if the response is there; else the coroutine does what is left. Called once, at any time."""
 
 
-# What an application may offer as `prompt`: called in place of it for a request without a body, it may answer at once,
+# What an application may offer as `portway_prompt`: called in place of it for a request without a body, it may answer at once,
 # as an ASGI application cannot. It returns None if it has called `respond`, or a coroutine that does what is left, or a
 # Later. So a request has a Task only if it needs one.
-Prompt = Callable[[Scope, Receive, Send, Respond], Coroutine[Any, Any, None] | Later | None]
+Prompt = Callable[[Scope, Dialogue], Coroutine[Any, Any, None] | Later | None]
 
 _HERE = f"{Path(__file__).parent.parent}{os.sep}"
 

@@ -17,6 +17,7 @@ from portway.asgi.websocket import WebSocket
 from portway.types import ASGIApp, Scope
 
 EAGER = sys.version_info >= (3, 12)
+AT_ONCE = EAGER  # for others: what is declared in C is not seen by them
 
 _Task = asyncio.Task
 _run = call.run
@@ -27,7 +28,7 @@ _unavailable = call.unavailable
 def _at_once(act: Callable[..., Any], cycle: Cycle, scope: Scope | None) -> Any:
     """Let an application answer without a Task, by its `prompt`, or what was left of that; what is left now."""
     try:
-        rest = act() if scope is None else act(scope, cycle.receive, cycle.send, cycle.respond)
+        rest = act() if scope is None else act(scope, cycle)
     except BaseException as error:
         call.raised(cycle, error)
     else:
@@ -87,7 +88,7 @@ class Starter:
         self, loop: asyncio.AbstractEventLoop, context: Context, running: set[Cycle | WebSocket], prompt: Any = None
     ) -> None:
         """`running` gets the requests whose Task did not end in its first step; `prompt` is what the application
-        offers of that name (see `call.Prompt`).
+        offers as `portway_prompt` (see `call.Prompt`).
         """
         self._prompt = prompt
         self._loop = loop

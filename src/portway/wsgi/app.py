@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from portway.errors import ClientDisconnected, SettingsError
 from portway.types import Receive, Scope, Send, WSGIApp
@@ -26,6 +26,14 @@ WHERE = "make room where temporary files are, or set TMPDIR to another place"
 
 # What a request has that tells by its head alone that no body comes.
 UNFRAMED = ("1.1", "1.0")
+
+
+class Plain(NamedTuple):
+    """A Dialogue under any server."""
+
+    receive: Receive
+    send: Send
+    respond: None = None
 
 
 class WSGI:
@@ -60,7 +68,7 @@ class WSGI:
         pool = self._threads
         self._base = base_of(pool is not None and pool.most > 1, multiprocess)
         self._threaded = None if pool is None else Threaded(app, self._base, pool, timeout)
-        self.prompt = self._threaded or Prompt(app, self._base)  # see `asgi.call`
+        self.portway_prompt = self._threaded or Prompt(app, self._base)  # see `asgi.call`
 
     def __repr__(self) -> str:
         return f"<WSGI {self.app!r:.80}>"
@@ -99,7 +107,7 @@ class WSGI:
         if threaded is None:
             body = environ["wsgi.input"]  # the application may put something else in its place
             try:
-                answer = begin(self.app, environ, scope, receive, send)
+                answer = begin(self.app, environ, scope, Plain(receive, send))
                 if isinstance(answer, tuple):
                     await send_whole(send, answer)
                 else:
@@ -113,7 +121,7 @@ class WSGI:
         self, threaded: Threaded, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send, length: int = 0
     ) -> None:
         """On a thread; `length` is that of a body which has yet to be received."""
-        call = threaded.call(environ, scope, receive, send)
+        call = threaded.call(environ, scope, Plain(receive, send))
         if length:
             await expect(call, length)
         await (serve(call) if threaded.submit(call) else busy(send))

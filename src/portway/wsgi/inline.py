@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from portway.types import Message, Receive, Send
+from portway.types import Dialogue, Message, Send
 from portway.wsgi.files import FileWrapper, region_of
 from portway.wsgi.reply import ANY, Reply
 
@@ -48,12 +48,12 @@ def warn_of_surplus(reply: Reply, environ: dict[str, Any]) -> None:
 class Driver:
     """Sends a response that cannot be sent at once; `written` is what `write` has brought."""
 
-    def __init__(self, reply: Reply, result: Any, written: list[bytes], receive: Receive, send: Send) -> None:
+    def __init__(self, reply: Reply, result: Any, written: list[bytes], dialogue: Dialogue) -> None:
         self._reply = reply
         self._result = result
         self._written = written
-        self._receive = receive
-        self._send = send
+        self._receive = dialogue.receive
+        self._send = dialogue.send
         self._started = False
         self._ended = False
         self._gone = False

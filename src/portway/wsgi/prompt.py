@@ -9,7 +9,7 @@ import io
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from portway.types import Receive, Respond, Scope, Send, WSGIApp
+from portway.types import Dialogue, Scope, WSGIApp
 from portway.wsgi.environ import environ_of
 from portway.wsgi.files import FileWrapper, takes_files
 from portway.wsgi.inline import Answer, Driver, send_and_raise, warn_of_surplus
@@ -28,20 +28,18 @@ class Prompt:
         self._app = app
         self._base = base
 
-    def __call__(
-        self, scope: Scope, receive: Receive, send: Send, respond: Respond
-    ) -> Coroutine[Any, Any, None] | None:
+    def __call__(self, scope: Scope, dialogue: Dialogue) -> Coroutine[Any, Any, None] | None:
         environ = environ_of(scope, self._base)
         environ["wsgi.input"] = _BytesIO()
-        answer = begin(self._app, environ, scope, receive, send)
+        answer = begin(self._app, environ, scope, dialogue)
         if not isinstance(answer, tuple):
             return answer
-        respond(answer[0], answer[1], answer[2])
+        dialogue.respond(answer[0], answer[1], answer[2])  # type: ignore[misc]  # who calls a Prompt has it
         return None
 
 
 def begin(
-    app: WSGIApp, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send
+    app: WSGIApp, environ: dict[str, Any], scope: Scope, dialogue: Dialogue
 ) -> Answer | Coroutine[Any, Any, None]:
     """Call the application. A response that is whole with its first piece is returned; else the coroutine does what is
     left. Raises what the application raises.
@@ -53,8 +51,8 @@ def begin(
         first = reply.piece(result[0])
         if reply.left <= 0:
             return _whole(reply, first, environ)
-        return Driver(reply, result, written, receive, send).drive(first, iter(()), False, environ)
-    return _iterate(reply, result, written, environ, scope, receive, send)
+        return Driver(reply, result, written, dialogue).drive(first, iter(()), False, environ)
+    return _iterate(reply, result, written, environ, scope, dialogue)
 
 
 def _iterate(
@@ -63,8 +61,7 @@ def _iterate(
     written: list[bytes],
     environ: dict[str, Any],
     scope: Scope,
-    receive: Receive,
-    send: Send,
+    dialogue: Dialogue,
 ) -> Answer | Coroutine[Any, Any, None]:
     """Take the first piece; close the iterable, or leave that to the coroutine."""
     first = b""
@@ -82,11 +79,11 @@ def _iterate(
                 answer = _whole(reply, first, environ)
                 error = closed(result)
                 result = None
-                return answer if error is None else send_and_raise(send, answer, error)
+                return answer if error is None else send_and_raise(dialogue.send, answer, error)
         if written and first:  # together: with `first` the response may be whole already
             first = b"".join((*written, first))
             written.clear()
-        driver = Driver(reply, result, written, receive, send)
+        driver = Driver(reply, result, written, dialogue)
         rest = driver.drive(first, pieces, takes_files(scope), environ)
         result = None  # from now on it is the driver's to close
         return rest

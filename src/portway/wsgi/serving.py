@@ -57,7 +57,7 @@ async def listen(call: Call) -> None:
                 await call.paused
             call.paused = None
         try:
-            message = await call.receive()
+            message = await call.dialogue.receive()
         except Exception as fault:
             if not call.reply.whole:
                 call.fault = fault
@@ -76,7 +76,7 @@ async def listen(call: Call) -> None:
 async def serve(call: Call) -> None:
     """Send what the thread brings; returns, or raises what the application raised, when it is through."""
     try:
-        await _pass_on(call, call.send)
+        await _pass_on(call, call.dialogue.send)
     except BaseException:  # it was cancelled, or what stands between here and the client has raised
         call.leave()
         raise

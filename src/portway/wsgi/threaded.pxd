@@ -18,7 +18,7 @@ cdef class Threaded:
     cdef Threads _threads
     cdef double _timeout
 
-    cpdef Call call(self, dict environ, object scope, object receive, object send, object respond=*)
+    cpdef Call call(self, dict environ, object scope, object dialogue)
     @cython.locals(threads=Threads)
     cpdef bint submit(self, Call call) except -1
 
@@ -30,14 +30,12 @@ cdef class Call:
     cdef object _context
     cdef object _error
     cdef object _waiter
-    cdef object _respond
     cdef bint _alone
     cdef bint _left
     cdef readonly dict environ
     cdef readonly object desk
     cdef readonly object scope
-    cdef readonly object receive
-    cdef readonly object send
+    cdef readonly object dialogue
     cdef readonly Reply reply
     cdef readonly object pieces
     cdef public object file

@@ -25,7 +25,7 @@ from time import monotonic
 from typing import IO, Any
 
 from portway.errors import ClientDisconnected, WSGIError
-from portway.types import Receive, Respond, Scope, Send, WSGIApp
+from portway.types import Dialogue, Scope, WSGIApp
 from portway.wsgi import serving
 from portway.wsgi.answers import busy
 from portway.wsgi.body import HIGH, Inbox, shut
@@ -62,23 +62,19 @@ class Threaded:
         self._timeout = timeout
         self._desk: Desk | None = None  # of the loop that was seen last
 
-    def __call__(
-        self, scope: Scope, receive: Receive, send: Send, respond: Respond
-    ) -> Call | Coroutine[Any, Any, None]:
+    def __call__(self, scope: Scope, dialogue: Dialogue) -> Call | Coroutine[Any, Any, None]:
         environ = environ_of(scope, self._base)
         environ["wsgi.input"] = _BytesIO()
-        call = self.call(environ, scope, receive, send, respond)
-        return call if self.submit(call) else busy(send)
+        call = self.call(environ, scope, dialogue)
+        return call if self.submit(call) else busy(dialogue.send)
 
-    def call(
-        self, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send, respond: Respond | None = None
-    ) -> Call:
+    def call(self, environ: dict[str, Any], scope: Scope, dialogue: Dialogue) -> Call:
         """One that is yet to be submitted."""
         loop = asyncio.get_running_loop()
         desk = self._desk
         if desk is None or desk.loop is not loop:
             desk = self._desk = Desk(loop, self._threads, self._timeout)
-        return Call(self._app, environ, self._threads, desk, scope, receive, send, respond)
+        return Call(self._app, environ, self._threads, desk, scope, dialogue)
 
     def submit(self, call: Call) -> bool:
         """Have it run; False if too many wait."""
@@ -102,9 +98,9 @@ class Call:
     """
 
     __slots__ = (
-        "_alone", "_app", "_context", "_error", "_left", "_respond", "_threads", "_waiter", "began", "desk", "environ",
+        "_alone", "_app", "_context", "_error", "_left", "_threads", "_waiter", "began", "desk", "dialogue", "environ",
         "expects", "fault", "file", "gone", "input", "left_at", "listener", "moved", "over", "paused", "pieces",
-        "queued_in", "queued_out", "receive", "reply", "reported", "room", "scope", "send", "submitted", "thread",
+        "queued_in", "queued_out", "reply", "reported", "room", "scope", "submitted", "thread",
         "told", "watching", "word",
     )  # fmt: skip
 
@@ -115,18 +111,14 @@ class Call:
         threads: Threads,
         desk: Desk,
         scope: Scope,
-        receive: Receive,
-        send: Send,
-        respond: Respond | None,
+        dialogue: Dialogue,
     ) -> None:
         self._app = app
         self.environ = environ
         self._threads = threads
         self.desk = desk
         self.scope = scope
-        self.receive = receive
-        self.send = send
-        self._respond = respond
+        self.dialogue = dialogue
         self._context: Context = copy_context()
         self.reply = Reply(environ["REQUEST_METHOD"], self._put)
         self.file: IO[bytes] | None = environ.get("wsgi.input")  # the application may put another in its place
@@ -174,7 +166,7 @@ class Call:
             return serving.serve(self)
         reply = self.reply
         try:
-            self._respond(reply.status, reply.headers, self.joined())  # type: ignore[misc]  # who waits has given it
+            self.dialogue.respond(reply.status, reply.headers, self.joined())  # type: ignore[misc]  # who waits has given it
         finally:
             self.close()
         self.conclude()
