@@ -3,7 +3,6 @@ cimport cython
 from portway.asgi.http cimport Cycle
 from portway.asgi.websocket cimport WebSocket
 
-cdef bint EAGER
 cdef object _Task
 cdef object _run
 cdef object _going_on

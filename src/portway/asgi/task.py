@@ -1,6 +1,6 @@
 """Begins the Task of a request: always one of its own, since libraries keep things for `current_task()`.
 
-Except for an application that is not async, offers `prompt`, and answers at once: it has no use for a Task.
+Except for an application that is not async, and offers what `call.Prompt` describes: it has no use for a Task.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from portway.asgi.websocket import WebSocket
 from portway.types import ASGIApp, Scope
 
 EAGER = sys.version_info >= (3, 12)
-AT_ONCE = EAGER  # for others: what is declared in C is not seen by them
 
 _Task = asyncio.Task
 _run = call.run
@@ -26,7 +25,7 @@ _unavailable = call.unavailable
 
 
 def _at_once(act: Callable[..., Any], cycle: Cycle, scope: Scope | None) -> Any:
-    """Let an application answer without a Task, by its `prompt`, or what was left of that; what is left now."""
+    """Let an application answer without a Task, by its prompt, or by what that has left; what is left now."""
     try:
         rest = act() if scope is None else act(scope, cycle)
     except BaseException as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from portway.asgi.forwarded import Trust
 from portway.asgi.http import Cycle
-from portway.asgi.task import AT_ONCE, Starter
+from portway.asgi.task import EAGER, Starter
 from portway.asgi.websocket import Manner, WebSocket
 from portway.hooks import Hooks
 from portway.link.clock import Clock, ticks
@@ -159,7 +159,7 @@ class Shared:
         self.protocol = protocol_of(loop)
         prompt = getattr(app, "portway_prompt", None)
         # CPython 3.11 forgets a Task that is cancelled before its first step, as an Errand's may be.
-        self.starter = Starter(loop, context, counts.running, prompt if AT_ONCE or not cancel_on_disconnect else None)
+        self.starter = Starter(loop, context, counts.running, prompt if EAGER or not cancel_on_disconnect else None)
         # asyncio's own writelines joins (3.11), or does not stop at the high-water mark (before 3.13.6).
         self.gathers = type(loop).__module__.partition(".")[0] == "uvloop"
         self.outbox = Outbox(loop)
