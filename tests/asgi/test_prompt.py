@@ -34,7 +34,9 @@ class Elsewhere:
         self.ends: list[Any] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise NotImplementedError  # not even a lifespan
+        self.send = send  # it is asked in this way where a Task is needed from the start
+        self.asked.release()
+        await self.stay()
 
     def portway_prompt(self, scope: Scope, dialogue: Dialogue) -> "Elsewhere":
         self.loop = asyncio.get_running_loop()

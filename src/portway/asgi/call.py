@@ -32,9 +32,9 @@ class Later(Protocol):
         """Call `respond` if the response is there; else the coroutine does what is left. Called once, at any time."""
 
 
-# What an application may offer as `portway_prompt`: called in place of it for a request without a body, it may answer at
-# once, as an ASGI application cannot. It returns None if it has called `respond`, or a coroutine that does what is left,
-# or a Later. So a request has a Task only if it needs one.
+# What an application may offer as `portway_prompt`: called in place of it for a request without a body, it may answer
+# at once, as an ASGI application cannot. It returns None if it has called `respond`, or a coroutine that does what is
+# left, or a Later. So a request has a Task only if it needs one.
 Prompt = Callable[[Scope, Dialogue], Coroutine[Any, Any, None] | Later | None]
 
 _HERE = f"{Path(__file__).parent.parent}{os.sep}"
