@@ -170,6 +170,21 @@ def test_one_that_is_cancelled_is_left_and_closed_when_its_thread_is_through(
     assert log.errors == []
 
 
+def test_the_server_waits_for_a_thread_whose_client_went_and_no_longer(log: Any, reset: Any, unlooked: None) -> None:
+    held = Held([b"ok"])
+    with serve(portway.WSGI(held, threads=2), timeout_graceful_shutdown=5) as served:
+        raw = Raw(served.host, served.port)
+        raw.send(GET)
+        assert held.began.wait(PATIENCE)
+        reset(raw)
+        with Raw(served.host, served.port) as other:
+            assert other.ask(GET.replace(b"/a", b"/b")).body == b"ok"
+        served.server.stop()
+        until(lambda: any(line.startswith("Waiting for 1 request") for line in log.lines))
+        held.go.set()
+    assert log.errors == []
+
+
 def test_after_the_grace_a_thread_is_left_alone(log: Any) -> None:
     held = Held([b"ok"])
     with serve(portway.WSGI(held, threads=1), timeout_graceful_shutdown=0.01) as served:

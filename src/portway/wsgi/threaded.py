@@ -188,8 +188,7 @@ class Call:
             self.close()
         waiter = self._waiter
         if waiter is not None:
-            self._waiter = None
-            waiter()
+            waiter()  # which asks for the answer
             return
         word = self.word
         if word is not None:
