@@ -172,7 +172,7 @@ def test_one_that_is_cancelled_is_left_and_closed_when_its_thread_is_through(
 
 def test_the_server_waits_for_a_thread_whose_client_went_and_no_longer(log: Any, reset: Any, unlooked: None) -> None:
     held = Held([b"ok"])
-    with serve(portway.WSGI(held, threads=2), timeout_graceful_shutdown=5) as served:
+    with serve(portway.WSGI(held, threads=2), timeout_graceful_shutdown=60) as served:
         raw = Raw(served.host, served.port)
         raw.send(GET)
         assert held.began.wait(PATIENCE)
@@ -182,6 +182,7 @@ def test_the_server_waits_for_a_thread_whose_client_went_and_no_longer(log: Any,
         served.server.stop()
         until(lambda: any(line.startswith("Waiting for 1 request") for line in log.lines))
         held.go.set()
+        until(lambda: not any(each.name == "portway-serve" for each in threading.enumerate()))
     assert log.errors == []
 
 
