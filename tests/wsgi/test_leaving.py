@@ -136,7 +136,7 @@ def until_full() -> Call:
     """The one call that is under way, when its thread waits for room."""
     for _ in range(400):
         for each in gc.get_objects():
-            if type(each) is Call and each._room is not None and not each._room.is_set() and not each.over:
+            if type(each) is Call and each.room is not None and not each.room.is_set() and not each.over:
                 return each
         threading.Event().wait(0.02)
     raise AssertionError("no call has too much to send")
@@ -302,7 +302,7 @@ def test_who_does_not_read_stops_the_application(wsgi: Any, mode: str) -> None:
         assert sum(given) < SIZE
         if mode == "threads":
             call = until_full()
-            assert call._queued_in - call._queued_out <= HIGH + 60_000
+            assert call.queued_in - call.queued_out <= HIGH + 60_000
         assert size_of(raw) == SIZE == sum(given)
 
 
@@ -336,7 +336,7 @@ def test_a_stream_whose_window_is_shut_stops_the_application(wsgi: Any, mode: st
         client.until(lambda: len(client.answers[number].body) == 65535)
         if mode == "threads":
             call = until_full()
-            assert call._queued_in - call._queued_out <= HIGH + 60_000
+            assert call.queued_in - call.queued_out <= HIGH + 60_000
         else:
             assert stands_still(given)
         assert sum(given) < 2_000_000
@@ -359,6 +359,6 @@ def test_write_waits_for_who_reads_slowly(threaded: Any) -> None:
     with threaded(app) as served, narrow(served) as raw:
         raw.send(GET)
         call = until_full()
-        assert call._queued_in - call._queued_out <= HIGH + 60_000
+        assert call.queued_in - call.queued_out <= HIGH + 60_000
         assert sum(given) < SIZE
         assert size_of(raw) == SIZE

@@ -12,18 +12,30 @@ import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from portway.asgi.http import Cycle, too_short
 from portway.asgi.websocket import WebSocket
 from portway.errors import ClientDisconnected, MessageError
-from portway.types import ASGIApp, Receive, Scope, Send
+from portway.types import ASGIApp, Dialogue, Receive, Scope, Send
 
 log = logging.getLogger("portway")
 
-# What an application may offer as `prompt`: called in place of it for a request without a body, it acts on `send` at
-# once, as an ASGI application cannot, and may return a coroutine that does what is left.
-Prompt = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None] | None]
+
+class Later(Protocol):
+    """An answer that comes from elsewhere, as from a thread; for one server, and called on its loop alone."""
+
+    def wait(self, waiter: Callable[[], None]) -> None:
+        """`waiter` is called when there is something to send, unless `answer` was called before; at most once."""
+
+    def answer(self) -> Coroutine[Any, Any, None] | None:
+        """Call `respond` if the response is there; else the coroutine does what is left. Called once, at any time."""
+
+
+# What an application may offer as `portway_prompt`: called in place of it for a request without a body, it may answer
+# at once, as an ASGI application cannot. It returns None if it has called `respond`, or a coroutine that does what is
+# left, or a Later. So a request has a Task only if it needs one.
+Prompt = Callable[[Scope, Dialogue], Coroutine[Any, Any, None] | Later | None]
 
 _HERE = f"{Path(__file__).parent.parent}{os.sep}"
 
@@ -45,7 +57,7 @@ async def run(app: ASGIApp, scope: Scope, cycle: Cycle | WebSocket, running: set
 
 
 def going_on(rest: Coroutine[Any, Any, None]) -> ASGIApp:
-    """As an application what `prompted` has left."""
+    """As an application what a prompt has left."""
     return lambda scope, receive, send: rest
 
 
@@ -146,7 +158,7 @@ def describe(cycle: Cycle | WebSocket) -> str:
 
 def without_ours(trace: TracebackType | None) -> TracebackType | None:
     """The traceback from the application's first frame on."""
-    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
+    while trace is not None and trace.tb_next is not None and _is_ours(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     return trace
 

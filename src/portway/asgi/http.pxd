@@ -77,6 +77,7 @@ cdef class Cycle:
     cpdef object arrival(self)
     @cython.locals(state=int)
     cpdef object send(self, object message)
+    cpdef object respond(self, object status, object headers, bytes body)
 
     @cython.locals(outgoing=Outgoing)
     cpdef object declare(self, Py_ssize_t size)
@@ -89,7 +90,7 @@ cdef class Cycle:
     @cython.locals(mailbox=Mailbox)
     cdef Mailbox _mail(self)
 
-    cdef object _hold(self, dict message)
+    cdef object _hold(self, object status, object headers, object trailers)
 
     cdef object _send_body(self, dict message)
 

@@ -3,11 +3,23 @@ cimport cython
 from portway.asgi.http cimport Cycle
 from portway.asgi.websocket cimport WebSocket
 
-cdef bint EAGER
 cdef object _Task
 cdef object _run
 cdef object _going_on
 cdef object _unavailable
+
+
+@cython.final
+cdef class Errand:
+    cdef Starter _starter
+    cdef object _context
+    cdef object _scope
+    cdef Cycle _cycle
+    cdef object _later
+
+    @cython.locals(cycle=Cycle)
+    cpdef object go_on(self)
+    cpdef object become(self)
 
 
 @cython.final
@@ -19,6 +31,8 @@ cdef class Starter:
     cdef dict _options
     cdef object _prompt
 
+    cpdef object forget(self, Cycle cycle)
+    cpdef object call(self, object app, object scope, Cycle cycle, object context)
     cpdef object start(self, object app, dict scope, Cycle cycle)
     cpdef object open(self, object app, dict scope, WebSocket socket)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from portway.asgi.forwarded import Trust
 from portway.asgi.http import Cycle
-from portway.asgi.task import Starter
+from portway.asgi.task import EAGER, Starter
 from portway.asgi.websocket import Manner, WebSocket
 from portway.hooks import Hooks
 from portway.link.clock import Clock, ticks
@@ -184,5 +184,9 @@ class Shared:
     def begin(self, state: dict[str, Any] | None) -> None:
         """The application's startup is complete. It may have set the loop's task factory, which the starter heeds."""
         self.state = state
-        self.starter = Starter(self.loop, self.context, self.counts.running, getattr(self.app, "prompt", None))
+        prompt = getattr(self.app, "portway_prompt", None)
+        # CPython 3.11 forgets a Task that is cancelled before its first step, as an Errand's may be.
+        if self.cancel_on_disconnect and not EAGER:
+            prompt = None
+        self.starter = Starter(self.loop, self.context, self.counts.running, prompt)
         self.lobby = None

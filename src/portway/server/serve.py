@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from portway.asgi.call import describe
 from portway.asgi.lifespan import Lifespan
+from portway.asgi.task import task_of
 from portway.errors import LifespanFailed
 from portway.link.clock import Clock
 from portway.link.context import Counts, Shared
@@ -350,7 +351,7 @@ class Service:
         """Wait until no connection is open and no request's Task runs."""
         counts = self._counts
         while counts.links or counts.running:
-            tasks = [cycle.task for cycle in counts.running if cycle.task is not None]
+            tasks = [task for task in map(task_of, list(counts.running)) if task is not None]
             if tasks:
                 await asyncio.wait(tasks)
                 await asyncio.sleep(0)  # the Task's end closes its connection in the next turn

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import io
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from portway.errors import ClientDisconnected, SettingsError
 from portway.types import Receive, Scope, Send, WSGIApp
 from portway.wsgi import threads
+from portway.wsgi.answers import busy, refuse
 from portway.wsgi.body import gather, shut
-from portway.wsgi.desk import Desk
 from portway.wsgi.environ import base_of, environ_of
+from portway.wsgi.inline import send_whole
 from portway.wsgi.prompt import Prompt, begin
-from portway.wsgi.threaded import Call
+from portway.wsgi.serving import expect, serve
+from portway.wsgi.threaded import Threaded
 from portway.wsgi.threads import Figures, Threads
 
 log = logging.getLogger("portway")
@@ -26,6 +26,14 @@ WHERE = "make room where temporary files are, or set TMPDIR to another place"
 
 # What a request has that tells by its head alone that no body comes.
 UNFRAMED = ("1.1", "1.0")
+
+
+class Plain(NamedTuple):
+    """A Dialogue under any server."""
+
+    receive: Receive
+    send: Send
+    respond: None = None
 
 
 class WSGI:
@@ -57,10 +65,10 @@ class WSGI:
         self.app = app
         self._threads = _threads(threads, queue)
         self._owner = not isinstance(threads, Threads)
-        self._timeout = timeout
-        self._base = base_of(self._threads is not None and self._threads.most > 1, multiprocess)
-        self._desk: Desk | None = None
-        self.prompt = Prompt(app, self._base) if self._threads is None else None
+        pool = self._threads
+        self._base = base_of(pool is not None and pool.most > 1, multiprocess)
+        self._threaded = None if pool is None else Threaded(app, self._base, pool, timeout)
+        self.portway_prompt = self._threaded or Prompt(app, self._base)  # see `asgi.call`
 
     def __repr__(self) -> str:
         return f"<WSGI {self.app!r:.80}>"
@@ -85,54 +93,38 @@ class WSGI:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         environ = environ_of(scope, self._base)
-        pool = self._threads
+        threaded = self._threaded
         length = environ.get("CONTENT_LENGTH")
         coded = "HTTP_TRANSFER_ENCODING" in environ
         if not coded and (scope["http_version"] in UNFRAMED if length is None else not length.strip("0")):
             environ["wsgi.input"] = io.BytesIO()
-        elif pool is None or coded or length is None or not length.isdigit():
+        elif threaded is None or coded or length is None or not length.isdigit():
             if not await self._gather(environ, coded, receive, send):
                 return
         else:
-            await self._run(environ, scope, receive, send, int(length))
+            await self._run(threaded, environ, scope, receive, send, int(length))
             return
-        if pool is None:
+        if threaded is None:
             body = environ["wsgi.input"]  # the application may put something else in its place
             try:
-                answer = begin(self.app, environ, scope, receive, send)
+                answer = begin(self.app, environ, scope, Plain(receive, send))
                 if isinstance(answer, tuple):
-                    await send(answer[0])
-                    await send(answer[1])
+                    await send_whole(send, answer)
                 else:
                     await answer
             finally:
                 shut(body)
         else:
-            await self._run(environ, scope, receive, send)
+            await self._run(threaded, environ, scope, receive, send)
 
-    async def _run(self, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send, length: int = 0) -> None:
+    async def _run(
+        self, threaded: Threaded, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send, length: int = 0
+    ) -> None:
         """On a thread; `length` is that of a body which has yet to be received."""
-        pool = self._threads
-        desk = self._desk
-        assert pool is not None
-        if desk is None or desk.loop is not asyncio.get_running_loop():
-            desk = self._desk = Desk(asyncio.get_running_loop(), pool, self._timeout)
-        call = Call(self.app, environ, pool, desk, receive)
+        call = threaded.call(environ, scope, Plain(receive, send))
         if length:
-            await call.expect(length)
-        if not pool.submit(call):
-            call.close()
-            desk.busy()
-            await _refuse(send, 503, b"The server is busy; try again in a moment.\n", (b"retry-after", b"1"))
-            return
-        desk.enter(call)
-        if pool.crowded():
-            call.listen()  # who goes while it waits is never run
-        try:
-            await call.serve(scope, send)
-        finally:
-            if call.over:
-                desk.leave(call)
+            await expect(call, length)
+        await (serve(call) if threaded.submit(call) else busy(send))
 
     async def _gather(self, environ: dict[str, Any], coded: bool, receive: Receive, send: Send) -> bool:
         """Have the whole body first; whether the application is to be called."""
@@ -143,7 +135,7 @@ class WSGI:
         except OSError as fault:
             method, target = environ["REQUEST_METHOD"], ascii(environ["REQUEST_URI"])[1:-1]
             log.error("%s %s: its body could not be kept on disk: %s; %s", method, target, fault, WHERE)
-            await _refuse(send, 507, b"There is no room to keep the request.\n", (b"connection", b"close"))
+            await refuse(send, 507, b"There is no room to keep the request.\n", (b"connection", b"close"))
             return False
         environ["wsgi.input"] = body
         environ.pop("HTTP_TRANSFER_ENCODING", None)
@@ -167,10 +159,3 @@ def _threads(wanted: int | Threads | None, queue: int) -> Threads | None:
     if most < 0 or queue < 1:
         raise SettingsError(f"threads must be 0 or more, and queue 1 or more; they are {most} and {queue}")
     return Threads(most, queue) if most else None
-
-
-async def _refuse(send: Send, status: int, body: bytes, header: tuple[bytes, bytes]) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body)), header]
-    with contextlib.suppress(ConnectionError):
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})

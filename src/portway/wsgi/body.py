@@ -7,7 +7,6 @@ them. One of unknown length is gathered first, for applications look at CONTENT_
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import tempfile
 import threading
@@ -120,8 +119,10 @@ def streamed(inbox: Inbox) -> io.BufferedReader:
 
 def shut(file: IO[bytes]) -> None:
     """Close it; that the application still has a hand on it, or the disk a fault, is no matter any more."""
-    with contextlib.suppress(BufferError, OSError):
+    try:
         file.close()
+    except (BufferError, OSError):
+        pass
 
 
 async def gather(receive: Receive, first: bytes = b"", more: bool = True) -> tuple[IO[bytes], int]:

@@ -6,7 +6,6 @@ Words are gathered: however many threads leave one before the loop's next turn, 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sys
 import traceback
@@ -72,8 +71,10 @@ class Desk:
             self.call(self._collect)
 
     def call(self, function: Callable[[], object]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there any more
+        try:
             self.loop.call_soon_threadsafe(function)
+        except RuntimeError:  # the loop is closed: nobody is there any more
+            pass
 
     # --- on the loop ---
 

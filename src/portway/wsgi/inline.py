@@ -13,17 +13,26 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from portway.types import Message, Receive, Send
+from portway.types import Dialogue, Message, Send
 from portway.wsgi.files import FileWrapper, region_of
 from portway.wsgi.reply import ANY, Reply
 
 log = logging.getLogger("portway")
 
 
-async def send_and_raise(send: Send, answer: tuple[Message, Message], error: Exception) -> None:
+# A whole response: status, headers, body.
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+
+async def send_whole(send: Send, answer: Answer) -> None:
+    status, headers, body = answer
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def send_and_raise(send: Send, answer: Answer, error: Exception) -> None:
     """An error of `close` takes nothing from a response that is whole."""
-    for message in answer:
-        await send(message)
+    await send_whole(send, answer)
     raise error
 
 
@@ -39,12 +48,12 @@ def warn_of_surplus(reply: Reply, environ: dict[str, Any]) -> None:
 class Driver:
     """Sends a response that cannot be sent at once; `written` is what `write` has brought."""
 
-    def __init__(self, reply: Reply, result: Any, written: list[bytes], receive: Receive, send: Send) -> None:
+    def __init__(self, reply: Reply, result: Any, written: list[bytes], dialogue: Dialogue) -> None:
         self._reply = reply
         self._result = result
         self._written = written
-        self._receive = receive
-        self._send = send
+        self._receive = dialogue.receive
+        self._send = dialogue.send
         self._started = False
         self._ended = False
         self._gone = False

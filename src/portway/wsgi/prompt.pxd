@@ -13,11 +13,11 @@ cdef class Prompt:
 
 
 @cython.locals(reply=Reply, written=list, first=bytes)
-cpdef object begin(object app, dict environ, object scope, object receive, object send)
+cpdef object begin(object app, dict environ, object scope, object dialogue)
 
 @cython.locals(over=bint, first=bytes)
 cdef object _iterate(
-    Reply reply, object result, list written, dict environ, object scope, object receive, object send
+    Reply reply, object result, list written, dict environ, object scope, object dialogue
 )
 cdef object closed(object result)
 cdef object _finish(Reply reply, object pieces)

@@ -9,19 +9,17 @@ import io
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from portway.types import Message, Receive, Scope, Send, WSGIApp
+from portway.types import Dialogue, Scope, WSGIApp
 from portway.wsgi.environ import environ_of
 from portway.wsgi.files import FileWrapper, takes_files
-from portway.wsgi.inline import Driver, send_and_raise, start_of, warn_of_surplus
+from portway.wsgi.inline import Answer, Driver, send_and_raise, warn_of_surplus
 from portway.wsgi.reply import Reply
 
 _BytesIO = io.BytesIO
 
 
 class Prompt:
-    """For a server that can call this in place of the application, without a Task: for a request without a body, and
-    with a `send` that acts when it is called. The coroutine that it may return does what is left.
-    """
+    """Called as `asgi.call.Prompt` says, for a request without a body."""
 
     __slots__ = ("_app", "_base")
 
@@ -30,22 +28,21 @@ class Prompt:
         self._app = app
         self._base = base
 
-    def __call__(self, scope: Scope, receive: Receive, send: Any) -> Coroutine[Any, Any, None] | None:
+    def __call__(self, scope: Scope, dialogue: Dialogue) -> Coroutine[Any, Any, None] | None:
         environ = environ_of(scope, self._base)
         environ["wsgi.input"] = _BytesIO()
-        answer = begin(self._app, environ, scope, receive, send)
+        answer = begin(self._app, environ, scope, dialogue)
         if not isinstance(answer, tuple):
             return answer
-        send(answer[0]).close()  # it is done: an awaitable that is not awaited
-        send(answer[1]).close()
+        dialogue.respond(answer[0], answer[1], answer[2])  # type: ignore[misc]  # who calls a Prompt has it
         return None
 
 
 def begin(
-    app: WSGIApp, environ: dict[str, Any], scope: Scope, receive: Receive, send: Send
-) -> tuple[Message, Message] | Coroutine[Any, Any, None]:
-    """Call the application. A response that is whole with its first piece is given as the messages to send; else the
-    coroutine does what is left. Raises what the application raises.
+    app: WSGIApp, environ: dict[str, Any], scope: Scope, dialogue: Dialogue
+) -> Answer | Coroutine[Any, Any, None]:
+    """Call the application. A response that is whole with its first piece is returned; else the coroutine does what is
+    left. Raises what the application raises.
     """
     written: list[bytes] = []
     reply = Reply(environ["REQUEST_METHOD"], written.append)
@@ -54,8 +51,8 @@ def begin(
         first = reply.piece(result[0])
         if reply.left <= 0:
             return _whole(reply, first, environ)
-        return Driver(reply, result, written, receive, send).drive(first, iter(()), False, environ)
-    return _iterate(reply, result, written, environ, scope, receive, send)
+        return Driver(reply, result, written, dialogue).drive(first, iter(()), False, environ)
+    return _iterate(reply, result, written, environ, scope, dialogue)
 
 
 def _iterate(
@@ -64,9 +61,8 @@ def _iterate(
     written: list[bytes],
     environ: dict[str, Any],
     scope: Scope,
-    receive: Receive,
-    send: Send,
-) -> tuple[Message, Message] | Coroutine[Any, Any, None]:
+    dialogue: Dialogue,
+) -> Answer | Coroutine[Any, Any, None]:
     """Take the first piece; close the iterable, or leave that to the coroutine."""
     first = b""
     pieces: Iterator[Any] | None = None
@@ -83,11 +79,11 @@ def _iterate(
                 answer = _whole(reply, first, environ)
                 error = closed(result)
                 result = None
-                return answer if error is None else send_and_raise(send, answer, error)
+                return answer if error is None else send_and_raise(dialogue.send, answer, error)
         if written and first:  # together: with `first` the response may be whole already
             first = b"".join((*written, first))
             written.clear()
-        driver = Driver(reply, result, written, receive, send)
+        driver = Driver(reply, result, written, dialogue)
         rest = driver.drive(first, pieces, takes_files(scope), environ)
         result = None  # from now on it is the driver's to close
         return rest
@@ -116,8 +112,8 @@ def _finish(reply: Reply, pieces: Iterator[Any]) -> None:
         reply.piece(each)
 
 
-def _whole(reply: Reply, data: bytes, environ: dict[str, Any]) -> tuple[Message, Message]:
+def _whole(reply: Reply, data: bytes, environ: dict[str, Any]) -> Answer:
     reply.end()
     if reply.surplus:
         warn_of_surplus(reply, environ)
-    return start_of(reply), {"type": "http.response.body", "body": data, "more_body": False}
+    return reply.status, reply.headers, data

@@ -2,6 +2,7 @@ cimport cython
 
 cdef dict _names
 cdef dict _pairs
+cdef dict _codes
 
 cdef class Reply:
     cdef readonly str method

@@ -36,6 +36,12 @@ VALUE_MOST = 64
 
 _pairs: dict[Any, tuple[bytes, bytes]] = {}
 
+# And a status: to read "200 OK" again costs 2,400 instructions.
+CODES_MOST = 128
+REASON_MOST = 64
+
+_codes: dict[Any, int] = {}
+
 
 class Reply:
     """`status` is 0 until `start_response`; `left` is what is still due of a declared length, or ANY.
@@ -150,6 +156,9 @@ class Reply:
 
 
 def code_of(status: Any) -> int:
+    known = _codes.get(status) if type(status) is str else None
+    if known is not None:
+        return known
     if not isinstance(status, str):
         raise WSGIError(f'start_response: status must be a str such as "200 OK", and is {status!r:.80}')
     digits = status[:3]
@@ -158,6 +167,8 @@ def code_of(status: Any) -> int:
     code = int(digits)
     if code < 200:
         raise WSGIError(f"start_response: status must be a final one, 200 to 999, and is {code}")
+    if len(_codes) < CODES_MOST and len(status) <= REASON_MOST:
+        _codes[str(status)] = code
     return code
 
 

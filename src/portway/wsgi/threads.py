@@ -20,6 +20,8 @@ from portway import cpus
 
 log = logging.getLogger("portway")
 
+_monotonic = monotonic
+
 NAME = "portway-wsgi"
 
 # As many wait, at most, before others are refused.
@@ -64,7 +66,7 @@ class Threads:
             if self._unfinished >= self.most + self.queue:  # what waits for a thread on its way up does not count
                 return False
             self._stopped = False
-            job.submitted = monotonic()
+            job.submitted = _monotonic()
             self._waiting.append(job)
             self._unfinished += 1
             if not self._rising:
@@ -103,7 +105,8 @@ class Threads:
         """Let the threads end: those that sleep now, the others when they are through. A further job makes new ones."""
         with self._lock:
             self._stopped = True
-            asleep, self._asleep = self._asleep, []
+            asleep = self._asleep.copy()
+            self._asleep.clear()
         for bell in asleep:
             bell.release()
 
