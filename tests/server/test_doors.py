@@ -169,7 +169,7 @@ def test_who_was_accepted_this_very_moment_is_not_dropped(bound: socket.socket, 
 def test_sockets_of_others_are_not_stemmed(bound: socket.socket, loop: str) -> None:
     async def scene() -> None:
         doors = Doors(asyncio.get_running_loop(), CROWD)
-        with socket.socket(fileno=os.dup(bound.fileno())) as theirs:
+        with bound.dup() as theirs:
             await doors.open([theirs], Greeter)
             doors.narrow()
             await doors.empty()
@@ -238,7 +238,7 @@ def test_a_server_that_retires_leaves_the_sockets_to_others(loop: str) -> None:
             await up.wait()
             second = asyncio.create_task(young.serve(up_too.set, sockets=[sock.dup()]))
             await up_too.wait()
-            reader, writer = await asyncio.open_connection(*address)
+            _, writer = await asyncio.open_connection(*address)
             old.retire()
             await first
             assert [await asyncio.to_thread(ask, address) for _ in range(20)] == [200] * 20

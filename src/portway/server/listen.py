@@ -125,6 +125,12 @@ class Own(socket.socket):
         """Not in a process that was forked."""
         return self._maker == os.getpid()
 
+    def dup(self) -> socket.socket:
+        """A second hold of it, which is for someone else."""
+        copy = socket.fromfd(self.fileno(), self.family, self.type, self.proto)
+        copy.settimeout(self.gettimeout())
+        return copy
+
 
 class OwnPath(Own):
     """A Unix socket that made the file of its path, and removes it."""
