@@ -216,6 +216,37 @@ def test_who_was_accepted_this_very_moment_is_not_dropped(bound: socket.socket, 
 
 
 @LOOPS
+@pytest.mark.parametrize("turns", range(4))
+def test_who_comes_while_the_doors_are_closed_is_left_to_who_else_holds_the_socket(
+    listening: socket.socket, loop: str, turns: int
+) -> None:
+    async def scene() -> None:
+        running = asyncio.get_running_loop()
+        doors = Doors(running, CROWD)
+        clients: list[socket.socket] = []
+        closed = False
+
+        def come() -> None:
+            if not closed:  # one in each turn of the loop
+                clients.append(stack.enter_context(socket.create_connection(listening.getsockname())))
+                running.call_soon(come)
+
+        with listening.dup() as shared, ExitStack() as stack:
+            await doors.open([shared], Greeter)
+            come()
+            for _ in range(turns):  # asyncio accepts in every other one
+                await asyncio.sleep(0)
+            await doors.close()
+            closed = True
+            while listen.waiting(listening):
+                with listening.accept()[0] as accepted:
+                    accepted.send(b"come in")
+            assert await asyncio.to_thread(answered, clients) == len(clients)
+
+    run(loop, scene)
+
+
+@LOOPS
 def test_sockets_of_others_are_not_stemmed(bound: socket.socket, loop: str) -> None:
     async def scene() -> None:
         doors = Doors(asyncio.get_running_loop(), CROWD)
