@@ -68,9 +68,10 @@ class Doors:
         """Accept those who wait, and those who are about to."""
         until = time.monotonic() + EMPTYING
         while time.monotonic() < until:
+            coming = any(listen.half_open(sock) for sock in self._sockets)  # asked first: who comes now waits then
             if any(listen.waiting(sock) for sock in self._sockets):
                 await asyncio.sleep(0)  # the loop accepts
-            elif any(listen.half_open(sock) for sock in self._sockets):
+            elif coming:
                 await asyncio.sleep(HANDSHAKE)
             else:
                 return
