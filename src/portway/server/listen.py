@@ -131,7 +131,7 @@ class Own(socket.socket):
         """Not in a process that was forked."""
         return self._maker == os.getpid()
 
-    def dup(self) -> socket.socket:
+    def dup(self) -> socket.socket:  # type: ignore[override]  # no second owner
         """A second hold of it, which is for someone else."""
         copy = socket.fromfd(self.fileno(), self.family, self.type, self.proto)
         copy.settimeout(self.gettimeout())
