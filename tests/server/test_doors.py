@@ -1,8 +1,11 @@
 """How listening sockets are closed: nobody who is connected is sent away, and nobody else is let in."""
 
+import array
 import asyncio
+import errno
 import os
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -107,6 +110,30 @@ def test_waiting_says_whether_somebody_waits(listening: socket.socket) -> None:
     assert not listen.waiting(listening)
 
 
+SO_DETACH_FILTER = 27
+
+
+def begin_a_handshake(address: Any) -> socket.socket:
+    """A client that hears nothing of the server's answer, for now."""
+    client = socket.socket()
+    drop = array.array("B", struct.pack("HBBI", 6, 0, 0, 0))
+    client.setsockopt(socket.SOL_SOCKET, listen.SO_ATTACH_FILTER, struct.pack("HP", 1, drop.buffer_info()[0]))
+    client.setblocking(False)
+    assert client.connect_ex(address) == errno.EINPROGRESS
+    return client
+
+
+@linux
+def test_half_open_says_whether_a_handshake_is_under_way(listening: socket.socket) -> None:
+    assert not listen.half_open(listening)
+    with begin_a_handshake(listening.getsockname()):
+        assert listen.half_open(listening)
+        assert not listen.waiting(listening)
+    with listen.tcp("127.0.0.1", 0)[0] as other:
+        other.listen()
+        assert not listen.half_open(other)
+
+
 # --- the doors ---
 
 
@@ -144,6 +171,29 @@ def test_all_who_wait_are_accepted_before_the_doors_are_closed(bound: socket.soc
     run(loop, scene)
 
 
+@linux
+@LOOPS
+def test_whose_handshake_is_under_way_is_accepted_as_well(
+    bound: socket.socket, loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portway.server.doors.EMPTYING", 10.0)  # what the kernel lost it says again after a second
+
+    async def scene() -> None:
+        doors = Doors(asyncio.get_running_loop(), CROWD)
+        await doors.open([bound], Greeter)
+        with begin_a_handshake(bound.getsockname()) as client:
+            doors.narrow()
+            emptying = asyncio.create_task(doors.empty())
+            await asyncio.sleep(0)
+            assert not emptying.done()
+            client.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+            await emptying
+            await doors.close()
+            assert await asyncio.to_thread(answered, [client]) == 1
+
+    run(loop, scene)
+
+
 @LOOPS
 def test_who_was_accepted_this_very_moment_is_not_dropped(bound: socket.socket, loop: str) -> None:
     made: list[Any] = []
@@ -166,10 +216,41 @@ def test_who_was_accepted_this_very_moment_is_not_dropped(bound: socket.socket, 
 
 
 @LOOPS
+@pytest.mark.parametrize("turns", range(4))
+def test_who_comes_while_the_doors_are_closed_is_left_to_who_else_holds_the_socket(
+    listening: socket.socket, loop: str, turns: int
+) -> None:
+    async def scene() -> None:
+        running = asyncio.get_running_loop()
+        doors = Doors(running, CROWD)
+        clients: list[socket.socket] = []
+        closed = False
+
+        def come() -> None:
+            if not closed:  # one in each turn of the loop
+                clients.append(stack.enter_context(socket.create_connection(listening.getsockname())))
+                running.call_soon(come)
+
+        with listening.dup() as shared, ExitStack() as stack:
+            await doors.open([shared], Greeter)
+            come()
+            for _ in range(turns):  # asyncio accepts in every other one
+                await asyncio.sleep(0)
+            await doors.close()
+            closed = True
+            while listen.waiting(listening):
+                with listening.accept()[0] as accepted:
+                    accepted.send(b"come in")
+            assert await asyncio.to_thread(answered, clients) == len(clients)
+
+    run(loop, scene)
+
+
+@LOOPS
 def test_sockets_of_others_are_not_stemmed(bound: socket.socket, loop: str) -> None:
     async def scene() -> None:
         doors = Doors(asyncio.get_running_loop(), CROWD)
-        with socket.socket(fileno=os.dup(bound.fileno())) as theirs:
+        with bound.dup() as theirs:
             await doors.open([theirs], Greeter)
             doors.narrow()
             await doors.empty()

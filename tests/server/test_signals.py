@@ -114,6 +114,19 @@ def test_a_signal_ends_the_server_in_good_order(portway_command: Portway, loop: 
 
 
 @LOOPS
+def test_who_is_about_to_ask_when_sigterm_comes_is_answered(portway_command: Portway, loop: str) -> None:
+    command = portway_command(APP, "--port", "0", "--loop", loop).up()
+    with Raw("127.0.0.1", command.port) as watch, Raw("127.0.0.1", command.port) as late:
+        assert late.ask(GET % b"/").status == 200
+        command.process.send_signal(signal.SIGTERM)
+        while watch.ask(GET % b"/").header("connection") != "close":
+            pass
+        response = late.ask(GET % b"/")
+        assert (response.body, response.header("connection")) == (b"hello", "close")
+    assert command.ends() == 0
+
+
+@LOOPS
 def test_a_second_interrupt_ends_at_once_even_while_the_application_blocks(portway_command: Portway, loop: str) -> None:
     command = portway_command(APP, "--port", "0", "--loop", loop).up()
     with Raw("127.0.0.1", command.port) as raw:

@@ -360,7 +360,7 @@ class Link(Requests):
                 self._pause()
                 return
             if codec.closing or self._left:
-                self._close(codec.heard)
+                self._close(codec.heard and not (self._draining and self._arrived()))
                 return
             if self._draining and codec.idle():
                 self._part()

@@ -177,10 +177,11 @@ class Filter(Deadline):
         self._arm(self._shared.deadlines.linger)
 
     def _expire(self) -> None:
-        if self._shared.counts.draining and self.state < OPEN and arrived(self._transport):
+        draining = self._shared.counts.draining
+        if draining and self.state < OPEN and arrived(self._transport):
             self._arm(1)  # the loop is about to read it
             return
-        if self.state != ENDED:
+        if self.state != ENDED and not draining:
             self._shared.refusals.mention(self.peer, "no TLS: the handshake was not complete in time")
         self.abort()
 

@@ -20,6 +20,9 @@ from portway.server import listen
 # For those who wait to be accepted, in seconds; where nobody can be kept from coming, they do not end.
 EMPTYING = 1.0
 
+# How often a handshake under way is looked after, in seconds; nobody tells that it is over.
+HANDSHAKE = 0.02
+
 # The turns of the loop between accepting a connection and its link's first call (asyncio: three).
 TURNS = 5
 
@@ -62,12 +65,16 @@ class Doors:
                 listen.stem(sock)
 
     async def empty(self) -> None:
-        """Accept those who wait."""
+        """Accept those who wait, and those who are about to."""
         until = time.monotonic() + EMPTYING
-        while any(listen.waiting(sock) for sock in self._sockets):
-            if time.monotonic() > until:
+        while time.monotonic() < until:
+            coming = any(listen.half_open(sock) for sock in self._sockets)  # asked first: who comes now waits then
+            if any(listen.waiting(sock) for sock in self._sockets):
+                await asyncio.sleep(0)  # the loop accepts
+            elif coming:
+                await asyncio.sleep(HANDSHAKE)
+            else:
                 return
-            await asyncio.sleep(0)  # the loop accepts
 
     async def close(self) -> None:
         """Accept no more; when this returns, the links of all that were accepted have begun."""

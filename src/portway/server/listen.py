@@ -31,6 +31,12 @@ WITHOUT_SYN = (
     (0x06, 0, 0, 0xFFFFFFFF),  # else take all of it
 )
 
+# sock_diag(7): the sockets of a state, which here is that of a handshake under way.
+NETLINK_SOCK_DIAG = 4
+SOCK_DIAG_BY_FAMILY = 20
+DUMP = 0x301
+SYN_RECV = 1 << 3
+
 HINTS = {
     errno.EADDRINUSE: "another program is listening there; stop it, or choose another port",
     errno.EACCES: "not permitted; ports below 1024 and foreign folders need privileges",
@@ -131,6 +137,12 @@ class Own(socket.socket):
     def ours(self) -> bool:
         """Not in a process that was forked."""
         return self._maker == os.getpid()
+
+    def dup(self) -> socket.socket:  # type: ignore[override]  # no second owner
+        """A second hold of it, which is for someone else."""
+        copy = socket.fromfd(self.fileno(), self.family, self.type, self.proto)
+        copy.settimeout(self.gettimeout())
+        return copy
 
 
 class OwnPath(Own):
@@ -241,6 +253,22 @@ def waiting(sock: socket.socket) -> bool:
     asked = select.poll()
     asked.register(sock, select.POLLIN)
     return bool(asked.poll(0))
+
+
+def half_open(sock: socket.socket) -> bool:
+    """Whether somebody is about to wait: the handshake of TCP is under way. Elsewhere than on Linux nobody tells."""
+    if sys.platform != "linux" or sock.fileno() < 0 or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    port = struct.pack(">H", sock.getsockname()[1])
+    what = struct.pack("=BBBxL2s46x", sock.family, socket.IPPROTO_TCP, 0, SYN_RECV, port)
+    head = struct.pack("=LHHLL", 16 + len(what), SOCK_DIAG_BY_FAMILY, DUMP, 0, 0)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+            kernel.send(head + what)
+            kind: int = struct.unpack_from("=4xH", kernel.recv(65536))[0]
+    except OSError:  # not permitted here
+        return False
+    return kind == SOCK_DIAG_BY_FAMILY
 
 
 def url(sock: socket.socket, scheme: str = "http") -> str:

@@ -32,7 +32,7 @@ class Wear:
     """`tell` hears the reason, such as "100000 requests", and the setting that has it so."""
 
     def __init__(self, span: Span, tell: Callable[[str, str], None]) -> None:
-        self._requests = span.requests + _lots.randint(0, span.jitter) if span.requests else 0
+        self._requests = 0
         self._span = span
         self._tell = tell
         self._end = 0  # the tick of its old age
@@ -41,17 +41,19 @@ class Wear:
     @property
     def counts(self) -> bool:
         """Whether requests are limited."""
-        return self._requests > 0
+        return self._span.requests > 0
 
     def begin(self, clock: Clock) -> None:
-        """From now on it serves."""
+        """From now on it serves: this process, which may have been forked."""
+        if self._span.requests:
+            self._requests = self._span.requests + _lots.randint(0, self._span.jitter)
         if self._span.memory or self._span.age:
             self._end = clock.now + ticks(self._span.age)
             clock.put(self, clock.now + TICKS_A_SECOND)
 
     def count(self, requests: int) -> None:
         """So many have begun by now."""
-        if requests >= self._requests:
+        if 0 < self._requests <= requests:
             self._say(f"{requests} requests", "--limit-max-requests")
 
     def visit(self, now: int) -> int:
