@@ -12,18 +12,8 @@ from typing import NoReturn
 
 from portway.boot.callbacks import Callbacks
 from portway.boot.objects import loop_factory
-from portway.boot.serve import (
-    ENDED,
-    NO_ADDRESS,
-    NO_START,
-    Server,
-    announce,
-    executor,
-    leave,
-    occupy_standard_descriptors,
-    ours,
-    prepare,
-)
+from portway.boot.process import ENDED, NO_ADDRESS, NO_START, leave, occupy_standard_descriptors, prepare
+from portway.boot.serve import Server, announce, executor, ours
 from portway.boot.signals import Orders, Stops
 from portway.boot.systemd import told, with_sockets
 from portway.config import Settings

@@ -51,7 +51,7 @@ def whole(app: Any, settings: Settings, pools: Pools) -> Member:
 def as_asgi3(app: Any, spoken: Interface, settings: Settings, pools: Pools) -> ASGIApp:
     """What was loaded, as ASGI 3: the way of every application that the settings name."""
     if spoken == "wsgi":
-        return WSGI(app, threads=pools.wsgi or 0, timeout=settings.wsgi_timeout)
+        return WSGI(app, threads=pools.wsgi or 0, timeout=settings.wsgi_timeout, multiprocess=settings.workers > 1)
     plain = adopt(app, spoken)
     wrapped = ThreadSensitive(plain, settings.thread_sensitive, pools.lent)
     return plain if wrapped.mode == "off" else wrapped

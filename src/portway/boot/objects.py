@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
 from portway.asgi.forwarded import Trust
 from portway.asgi.websocket import Manner
-from portway.config import Address, Fd, Peers, Settings, Tcp, Unix, addresses, catalogue, check, parse_peers
+from portway.config import Peers, Settings, catalogue, check, parse_peers
 from portway.config.check import value
-from portway.errors import BindError, SettingsError
+from portway.errors import SettingsError
 from portway.hooks import Hooks, together
 from portway.link.context import Deadlines
 from portway.observe.access import AccessLog
-from portway.server import listen
 from portway.server.certs import Certificates, Demands, Pair
 from portway.server.plan import Plan
 from portway.server.wear import Span
@@ -163,41 +161,6 @@ def header_lines(headers: tuple[str, ...]) -> list[str]:
 
 def hooks(settings: Settings, composed: bool = False) -> Hooks:
     return together([AccessLog(settings.access_log_format, composed)] if settings.access_log else [])
-
-
-def bind(wanted: Iterable[Address]) -> list[socket.socket]:
-    """A bound socket for each address; all or none."""
-    bound: list[socket.socket] = []
-    try:
-        for address in wanted:
-            bound += bind_one(address)
-    except BindError:
-        for sock in bound:
-            listen.close(sock)
-        raise
-    return bound
-
-
-def bind_redirects(settings: Settings, bound: list[socket.socket]) -> list[socket.socket]:
-    """The sockets that lead to https, on the hosts where that is spoken; if they cannot be had, all are closed."""
-    port = settings.redirect_http
-    if port is None:
-        return []
-    hosts = dict.fromkeys(each.host for each in addresses(settings) if isinstance(each, Tcp)) or [settings.host]
-    try:
-        return bind([Tcp(host, port) for host in hosts])
-    except BindError:
-        for sock in bound:
-            listen.close(sock)
-        raise
-
-
-def bind_one(address: Address) -> list[socket.socket]:
-    if isinstance(address, Unix):
-        return [listen.unix(address.path)]
-    if isinstance(address, Fd):
-        return [listen.inherited(address.number)]
-    return listen.tcp(address.host, address.port)
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:

@@ -11,12 +11,14 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import portway
 from portway import _modes
 from portway.boot.applications import Pools, named, whole
-from portway.boot.objects import ContextFactory, bind, bind_redirects, loop_factory, plan, settled
+from portway.boot.binding import bind, bind_redirects
+from portway.boot.objects import ContextFactory, loop_factory, plan, settled
+from portway.boot.process import WORKER, is_supervised, leave, prepare
 from portway.boot.signals import Stops
 from portway.compose import Fallback, Mounts
 from portway.config import Settings, addresses
@@ -25,21 +27,8 @@ from portway.observe import logs
 from portway.server.executor import DefaultExecutor
 from portway.server.serve import Figures, Service
 from portway.types import ASGIApp
-from portway.workers.pidfile import PidFile
 
 log = logging.getLogger("portway")
-
-# Set by a supervisor for its successor (see `workers.handover`).
-HANDOVER = "PORTWAY_HANDOVER"
-
-# Filled in a worker, which is no place for another supervisor.
-WORKER: list[int] = []
-
-# Exit codes: 1 and 3 are uvicorn's, 2 is click's for a wrong call (wrong settings, nothing to load); those of signals
-# stand beside these.
-ENDED = 0
-NO_ADDRESS = 1
-NO_START = 3
 
 
 class Server:
@@ -198,55 +187,6 @@ def _supervise(app: Any, settings: Settings, factory: ContextFactory | None) -> 
         sys.exit(code)
 
 
-def is_supervised(settings: Settings) -> bool:
-    """Whether several processes are asked for, or one that succeeds another."""
-    return settings.workers > 1 or settings.reload or HANDOVER in os.environ
-
-
-class Origin(NamedTuple):
-    """Where settings came from: the environment as it was before anything was added to it, and how to read them
-    again in one like it, to which an env file adds its variables.
-    """
-
-    environ: dict[str, str]
-    read: Callable[[dict[str, str]], Settings]
-
-
-def main(settings: Settings, origin: Origin | None = None) -> int:
-    """Serve the target of the settings; the exit code for the process, which is over then.
-
-    With an `origin`, workers that are started after a change have the settings of then.
-    """
-    if is_supervised(settings):
-        from portway.boot.supervise import supervise  # what one process does without
-
-        return supervise(settings, origin)
-    from portway.boot.alone import alone
-
-    return alone(settings)
-
-
-def occupy_standard_descriptors() -> None:
-    """Let no socket become standard output, where that was closed: prints would go to a client.
-
-    libuv, besides, ends a process that closes one of the three.
-    """
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(number, True)  # as the other two are, for the application's child processes
-    os.close(number)
-
-
-def prepare(settings: Settings) -> None:
-    """Set up logging."""
-    by_file = settings.log_config is not None and settings.log_level == Settings.log_level
-    logs.set_up(
-        None if by_file else settings.log_level,
-        settings.log_config,
-        settings.use_colors,
-        bare=settings.access_log_format is not None,
-    )
-
-
 def executor(server: Server) -> DefaultExecutor:
     """The default executor of the loop that serves alone."""
     return DefaultExecutor(server.settings.executor_threads, server._service.grace_left)
@@ -256,17 +196,6 @@ async def _serve(server: Server, app: Any) -> None:
     log.info("%s", ours())
     await server.serve(lambda: announce(server, app))
     log.info("Stopped")
-
-
-def leave(code: int, file: PidFile | None = None) -> NoReturn:
-    """End the process now, whatever still runs in it; its pid file goes with it."""
-    try:
-        if file is not None:
-            file.remove()
-        logs.flush()
-        logging.shutdown()
-    finally:
-        os._exit(code)
 
 
 def ours() -> str:

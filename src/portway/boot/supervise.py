@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import portway
+from portway.boot.binding import bind, bind_redirects
 from portway.boot.callbacks import Callbacks
-from portway.boot.objects import bind, bind_redirects
-from portway.boot.serve import ENDED, HANDOVER, NO_ADDRESS, NO_START, Origin, occupy_standard_descriptors, prepare
+from portway.boot.process import ENDED, HANDOVER, NO_ADDRESS, NO_START, Origin, occupy_standard_descriptors, prepare
 from portway.boot.signals import INTERRUPTED, QUIT
 from portway.boot.sockets import Place, Sockets, adopted, placed
 from portway.boot.systemd import with_sockets
@@ -85,18 +85,25 @@ class Supervision:
         self._nursery: Nursery | None = None
         self._nurseries: list[Nursery] = []  # those that live
         self._pid = PidFile(settings.pid) if settings.pid is not None else None
-        self._watcher = watcher(settings) if settings.reload else None
+        self._watcher = watcher(settings, origin.files if origin else ()) if settings.reload else None
         if self._pid is not None and self._before is None:
             self._pid.take()
-        self._sockets = self._opened()
-        self.supervisor = Supervisor(plan_of(settings, self._callbacks.once is not None), self._means())
+        try:
+            self._sockets = self._opened()
+        except BindError:
+            if self._pid is not None:
+                self._pid.remove()
+            raise
+        # A predecessor may still run what runs once.
+        elects = self._callbacks.once is not None and self._before is None
+        self.supervisor = Supervisor(plan_of(settings, elects), self._means())
 
     async def run(self) -> int:
         """Until the end; the exit code."""
         loop = asyncio.get_running_loop()
         log.info("%s", ours(self.settings))
         if self._before is not None:
-            self._before.attend(loop, lambda: None)
+            self._before.attend(loop, self._alone)
         self._callbacks.call("on_starting")
         self._watch_over(loop)
         control = Control(place(self.settings.pid), self._answer)
@@ -176,8 +183,12 @@ class Supervision:
     def _call(self, name: str, *args: object) -> None:
         """Call a hook. When a worker is ready, or never will be, it is time to start the one in waiting."""
         self._callbacks.call(name, *args)
-        if name in ("on_worker_ready", "on_worker_exit") and self.settings.reload and self._spare is None:
+        if name in ("on_worker_ready", "on_worker_exit") and self._wants_spare():
             self._spare = Spawned(WORKER, self._environ)
+
+    def _wants_spare(self) -> bool:
+        settings = self.settings
+        return settings.reload and not settings.preload and self._spare is None and not self.supervisor.plan.stopping
 
     def _reaped(self, pid: int, code: int) -> None:
         """A child process has ended that is no worker."""
@@ -231,6 +242,11 @@ class Supervision:
                 self._pid.take(over=before.pid)
         self._opening = asyncio.get_running_loop().create_task(self._control.open())
         before.up()
+
+    def _alone(self) -> None:
+        """The predecessor has ended."""
+        if self._callbacks.once is not None:
+            self.supervisor.elect()
 
     def _upgrade(self, done: Callable[[str], None]) -> None:
         if os.getpid() == 1:
@@ -329,12 +345,12 @@ def of_worker(settings: Settings) -> Settings:
     )
 
 
-def watcher(settings: Settings) -> Any:
-    """Of the files that --reload watches."""
+def watcher(settings: Settings, files: Iterable[str]) -> Any:
+    """Of what --reload watches; `files` are those that settings came from."""
     from portway.workers.watch import Watcher
 
     folders = settings.reload_dir or (settings.app_dir,)
-    files = [each for each in (settings.env_file, "portway.toml", "pyproject.toml") if each is not None]
+    files = [*files, *([settings.env_file] if settings.env_file is not None else ())]
     return Watcher(folders, settings.reload_include, settings.reload_exclude, files, settings.reload_delay)
 
 

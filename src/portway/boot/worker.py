@@ -13,7 +13,8 @@ from typing import Any
 
 from portway.boot.callbacks import Callbacks
 from portway.boot.objects import loop_factory, settled
-from portway.boot.serve import ENDED, NO_START, WORKER, Server, executor, leave, occupy_standard_descriptors, prepare
+from portway.boot.process import ENDED, NO_START, WORKER, leave, occupy_standard_descriptors, prepare
+from portway.boot.serve import Server, executor
 from portway.config import Settings
 from portway.errors import LoadError, PortwayError
 from portway.observe import logs

@@ -213,6 +213,11 @@ class Plan:
         """End, in good order."""
         return self._finish(now, last=True)
 
+    def elect(self, now: float) -> list[Action]:
+        """There is something that one worker runs for all, from now on."""
+        self._elects = True
+        return self._settle(now)
+
     def retire(self, now: float) -> list[Action]:
         """End, while somebody else goes on with all the sockets."""
         return self._finish(now, last=False)

@@ -181,6 +181,10 @@ class Supervisor:
             self._means.upgrade(self._upgraded)
         return waiter
 
+    def elect(self) -> None:
+        """From now on, one worker runs what runs once."""
+        self._do(self.plan.elect(time.monotonic()))
+
     @property
     def wanted(self) -> str:
         """How many workers there are to be."""
