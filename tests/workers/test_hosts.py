@@ -1,11 +1,14 @@
 """A server of several workers in the hands of systemd, of a container, and of a script."""
 
 import os
+import queue
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,20 +21,30 @@ Serve = Callable[..., Served]
 
 
 class Systemd:
-    """The socket that a service reports to."""
+    """The socket that a service reports to. It is read all the time, as systemd does: the kernel keeps ten reports."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "notify"
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.bind(str(self.path))
-        self.sock.settimeout(30)
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
 
-    def until(self, text: str) -> list[str]:
-        """What it says up to a line that begins so."""
-        heard: list[str] = []
-        while not any(line.startswith(text) for line in heard):
-            heard += self.sock.recv(4096).decode().splitlines()
-        return heard
+    def until(self, text: str) -> None:
+        """Wait for a line, that comes after those that were waited for before."""
+        deadline = time.monotonic() + 30
+        while self._lines.get(timeout=max(0.0, deadline - time.monotonic())) != text:
+            pass
+
+    def close(self) -> None:
+        self._lines.put("closed")
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+
+    def _read(self) -> None:
+        while data := self.sock.recv(4096):
+            for line in data.decode().splitlines():
+                self._lines.put(line)
 
 
 @pytest.fixture
@@ -39,7 +52,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     found = Systemd(tmp_path)
     monkeypatch.setenv("NOTIFY_SOCKET", str(found.path))
     yield found
-    found.sock.close()
+    found.close()
 
 
 def test_systemd_is_told_how_the_server_is(serve: Serve, systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +143,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 LEAVES = "import os, sys; pid = os.fork(); print(pid, end='', flush=True) if pid else None"
