@@ -42,7 +42,7 @@ BELOW: dict[str, set[str]] = {
         "conform",
         "migrate",
         "target",
-        "workers.control",
+        "workers.asking",
         "workers.info",
         "workers.init",
         "_modes",

@@ -104,7 +104,7 @@ def words_for(*args: str, incomplete: str = "") -> list[str]:
 
 
 def test_completion_knows_commands_and_the_options_of_the_default_one() -> None:
-    assert words_for() == ["completion", "config", "routes", "serve"]
+    assert words_for() == ["completion", "config", "reload", "routes", "scale", "serve", "status", "stop", "upgrade"]
     assert words_for(incomplete="--por") == ["--port"]
     assert words_for(incomplete="--hel") == ["--help"]
     assert words_for("main:app", incomplete="--no-acc") == ["--no-access-log"]

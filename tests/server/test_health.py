@@ -298,13 +298,10 @@ def test_websockets_wait_too(app: App, carriers: Any, loop: str, version: str) -
 class Prompt(App):
     """Answers at once, as a WSGI application on the loop does."""
 
-    def prompt(self, scope: Scope, receive: Receive, send: Any) -> None:
+    def portway_prompt(self, scope: Scope, dialogue: Any) -> None:
         assert self.ready.is_set()
         body = f"{left.get()} {scope['state']['pool']}".encode()
-        send(
-            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]}
-        ).close()
-        send({"type": "http.response.body", "body": body}).close()
+        dialogue.respond(200, [(b"content-length", b"%d" % len(body))], body)
 
 
 @LOOPS

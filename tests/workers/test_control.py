@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from portway.workers import control
-from portway.workers.control import LONGEST_PATH, REQUEST_MOST, Control, ControlError
+from portway.workers import asking
+from portway.workers.asking import ControlError
+from portway.workers.control import LONGEST_PATH, REQUEST_MOST, Control
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such sockets for asyncio")
 
@@ -55,7 +56,7 @@ async def quiet() -> None:
 
 
 async def asked(path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    return await asyncio.to_thread(control.ask, path, request)
+    return await asyncio.to_thread(asking.ask, path, request)
 
 
 async def told(path: Path, data: bytes) -> bytes:
@@ -84,19 +85,19 @@ def dead(path: Path) -> None:
     [("portway.pid", "portway.control"), ("portway", "portway.control"), ("shop.blue", "shop.blue.control")],
 )
 def test_it_stands_beside_the_pid_file(tmp_path: Path, pid: str, name: str) -> None:
-    assert control.place(str(tmp_path / pid)) == tmp_path / name
-    assert control.find(str(tmp_path / pid)) == tmp_path / name
+    assert asking.place(str(tmp_path / pid)) == tmp_path / name
+    assert asking.find(str(tmp_path / pid)) == tmp_path / name
 
 
 def test_a_pid_file_is_where_it_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert control.place("portway.pid") == tmp_path / "portway.control"
+    assert asking.place("portway.pid") == tmp_path / "portway.control"
 
 
 def test_without_a_pid_file_it_is_in_a_folder_of_this_user(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert control.place(None) == home / f"{os.getpid()}.control"
+    assert asking.place(None) == home / f"{os.getpid()}.control"
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert control.place(None).parent.name == f"portway-{os.getuid()}"
+    assert asking.place(None).parent.name == f"portway-{os.getuid()}"
 
 
 # --- the server's side ---
@@ -115,7 +116,7 @@ def test_it_answers(tmp_path: Path) -> None:
 
 def test_its_owner_alone_may_reach_it(home: Path) -> None:
     async def talk() -> None:
-        path = control.place(None)
+        path = asking.place(None)
         before = os.umask(0)
         try:
             async with opened(path):
@@ -289,13 +290,13 @@ def test_a_folder_that_does_not_exist_is_told(tmp_path: Path, caplog: pytest.Log
 def test_a_folder_that_others_may_write_to_is_refused(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     home.mkdir(mode=0o777)
     home.chmod(0o777)
-    assert f"{home} is not a folder of this user's alone; remove it" in refused(control.place(None), caplog)
+    assert f"{home} is not a folder of this user's alone; remove it" in refused(asking.place(None), caplog)
 
 
 def test_a_folder_that_leads_elsewhere_is_refused(home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     home.symlink_to(tmp_path / "elsewhere")
-    assert "is not a folder of this user's alone" in refused(control.place(None), caplog)
+    assert "is not a folder of this user's alone" in refused(asking.place(None), caplog)
 
 
 # --- the other side ---
@@ -303,8 +304,8 @@ def test_a_folder_that_leads_elsewhere_is_refused(home: Path, tmp_path: Path, ca
 
 def test_the_only_server_is_found(home: Path) -> None:
     async def talk() -> None:
-        async with opened(control.place(None)):
-            assert await asyncio.to_thread(control.find, None) == home / f"{os.getpid()}.control"
+        async with opened(asking.place(None)):
+            assert await asyncio.to_thread(asking.find, None) == home / f"{os.getpid()}.control"
 
     asyncio.run(talk())
 
@@ -314,7 +315,7 @@ def test_dead_servers_are_not_found_and_are_cleared_away(home: Path) -> None:
 
     async def talk() -> None:
         async with opened(home / "2.control"):
-            assert await asyncio.to_thread(control.find, None) == home / "2.control"
+            assert await asyncio.to_thread(asking.find, None) == home / "2.control"
             assert list(home.iterdir()) == [home / "2.control"]
 
     asyncio.run(talk())
@@ -322,13 +323,13 @@ def test_dead_servers_are_not_found_and_are_cleared_away(home: Path) -> None:
 
 def test_a_server_that_comes_up_just_now_is_left_alone(home: Path) -> None:
     dead(home / ".1.control")  # bound, and not renamed yet
-    assert control.running() == []
+    assert asking.running() == []
     assert (home / ".1.control").exists()
 
 
 def test_where_no_server_runs_it_is_told(home: Path) -> None:
     with pytest.raises(ControlError, match="no server with workers runs here; name its pid file with --pid"):
-        control.find(None)
+        asking.find(None)
 
 
 def test_of_two_servers_one_is_to_be_named(home: Path) -> None:
@@ -336,14 +337,14 @@ def test_of_two_servers_one_is_to_be_named(home: Path) -> None:
         async with opened(home / "1.control"), opened(home / "2.control"):
             said = "several servers run: processes 1, 2; give each a --pid file, and name one"
             with pytest.raises(ControlError, match=re.escape(said)):
-                await asyncio.to_thread(control.find, None)
+                await asyncio.to_thread(asking.find, None)
 
     asyncio.run(talk())
 
 
 def test_two_servers_with_pid_files_are_told_apart(tmp_path: Path) -> None:
     async def talk() -> None:
-        blue, green = (control.place(str(tmp_path / name)) for name in ("shop.blue", "shop.green"))
+        blue, green = (asking.place(str(tmp_path / name)) for name in ("shop.blue", "shop.green"))
 
         async def answer(request: Any) -> dict[str, Any]:
             return {"ok": True, "text": "green"}
@@ -370,12 +371,12 @@ def test_a_refusal_is_an_error(tmp_path: Path) -> None:
 
 def test_whoever_is_not_there_cannot_be_asked(tmp_path: Path) -> None:
     with pytest.raises(ControlError, match=r"cannot speak to the server at .*: No such file or directory; does it run"):
-        control.ask(tmp_path / "portway.control", {"do": "status"})
+        asking.ask(tmp_path / "portway.control", {"do": "status"})
     dead(tmp_path / "portway.control")
     with pytest.raises(ControlError, match=r"Connection refused; does it run\?"):
-        control.ask(tmp_path / "portway.control", {"do": "status"})
+        asking.ask(tmp_path / "portway.control", {"do": "status"})
     with pytest.raises(ControlError, match=r"too long; does it run\?"):
-        control.ask(tmp_path / ("x" * 200), {"do": "status"})
+        asking.ask(tmp_path / ("x" * 200), {"do": "status"})
 
 
 @contextmanager
@@ -396,7 +397,7 @@ def silent(path: Path, said: bytes) -> Any:
 def test_a_server_that_ends_before_it_has_answered_is_told(tmp_path: Path, said: bytes) -> None:
     path = tmp_path / "portway.control"
     with silent(path, said), pytest.raises(ControlError, match="ended before it answered"):
-        control.ask(path, {"do": "stop"})
+        asking.ask(path, {"do": "stop"})
 
 
 # --- small things ---
@@ -406,20 +407,11 @@ def test_a_server_that_ends_before_it_has_answered_is_told(tmp_path: Path, said:
 def test_a_pid_file_without_a_process_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "portway.pid").write_text(text)
     with pytest.raises(ControlError, match=r"portway.pid names no process; does the server run\?"):
-        control.process_in(str(tmp_path / "portway.pid"))
+        asking.process_in(str(tmp_path / "portway.pid"))
 
 
 def test_a_pid_file_names_a_process(tmp_path: Path) -> None:
     (tmp_path / "portway.pid").write_text("123\n")
-    assert control.process_in(str(tmp_path / "portway.pid")) == 123
+    assert asking.process_in(str(tmp_path / "portway.pid")) == 123
     with pytest.raises(ControlError, match="nowhere names no process"):
-        control.process_in(str(tmp_path / "nowhere"))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0.0 s"), (0.25, "0.2 s"), (59.9, "59.9 s"), (60, "1 min 0 s"), (3599.9, "59 min 59 s"),
-     (3600, "1 h 0 min"), (86399, "23 h 59 min"), (86400, "1 d 0 h"), (1e6, "11 d 13 h")],
-)  # fmt: skip
-def test_a_time_is_for_people(seconds: float, text: str) -> None:
-    assert control.span(seconds) == text
+        asking.process_in(str(tmp_path / "nowhere"))

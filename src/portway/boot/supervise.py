@@ -23,7 +23,8 @@ from portway.errors import BindError, SettingsError
 from portway.observe import logs
 from portway.server import listen
 from portway.workers import systemd
-from portway.workers.control import Control, place
+from portway.workers.asking import place
+from portway.workers.control import Control
 from portway.workers.handover import Predecessor, Successor, predecessor
 from portway.workers.nursery import Nursery
 from portway.workers.pidfile import PidFile

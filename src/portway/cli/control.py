@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from portway.config import load
-from portway.workers import control
+from portway.workers import asking
 from portway.workers.info import span
 
 HEAD = ("worker", "process", "phase", "uptime", "requests", "connections", "lag", "memory")
@@ -28,11 +28,11 @@ def option_pid(command: Any) -> Any:
 
 def where(pid: str | None) -> Path:
     """The control socket of the server that is meant."""
-    return control.find(pid or load({}).settings.pid)
+    return asking.find(pid or load({}).settings.pid)
 
 
 def ask(pid: str | None, request: dict[str, Any]) -> dict[str, Any]:
-    return control.ask(where(pid), request)
+    return asking.ask(where(pid), request)
 
 
 @click.command()
@@ -83,12 +83,12 @@ def upgrade(pid: str | None) -> None:
 def stop(pid: str | None, now: bool) -> None:
     """End a server, and wait until it has."""
     file = pid or load({}).settings.pid
-    path = control.find(file)
+    path = asking.find(file)
     if not path.exists() and file is not None:
-        process = control.process_in(file)  # one process, without a supervisor
+        process = asking.process_in(file)  # one process, without a supervisor
         os.kill(process, signal.SIGQUIT if now else signal.SIGTERM)
     else:
-        process = control.ask(path, {"do": "stop", "now": now})["process"]
+        process = asking.ask(path, {"do": "stop", "now": now})["process"]
     while lives(process):
         time.sleep(0.05)
     click.echo("stopped")

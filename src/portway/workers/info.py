@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import signal
 from typing import NamedTuple
-
-from portway.workers.spawn import name_of
 
 
 class WorkerInfo(NamedTuple):
@@ -47,3 +46,11 @@ def span(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def name_of(number: int) -> str:
+    """What a signal is called."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

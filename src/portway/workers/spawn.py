@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -101,11 +100,3 @@ def reap(ended: Callable[[int, int], object]) -> None:
             if not pid:
                 return
             ended(pid, os.waitstatus_to_exitcode(status))
-
-
-def name_of(number: int) -> str:
-    """What a signal is called."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
