@@ -82,7 +82,7 @@ def serve(
         once = Callbacks(settings).once
     except PortwayError as fault:
         return refuse(sock, fault)
-    child = Child(sock, partial(disown, common), logs.reopen, once)
+    child = Child(sock, partial(disown, common), logs.reopen, once, message["handover"])
     worn.child = child
     threads = executor(server)
     code = ENDED
