@@ -311,6 +311,8 @@ class Supervisor:
                 self._start(child)
             case actions.Retire(child, last):
                 self._asked.discard(child.key)
+                if child.key not in self._hands:
+                    return  # it has no process, and is about to be gone
                 others = not last or self._means.shares()
                 order = "retire" if others else "stop" if self.plan.stopping else "leave"
                 self._hands[child.key].channel.send({"do": order})
@@ -318,7 +320,8 @@ class Supervisor:
                 self._ask(child)
             case actions.Kill(child):
                 self._asked.discard(child.key)
-                self._hands[child.key].worker.signal(signal.SIGKILL)
+                if child.key in self._hands:
+                    self._hands[child.key].worker.signal(signal.SIGKILL)
             case actions.Elect(child):
                 self._hands[child.key].channel.send({"do": "elect"})
             case actions.Up():
@@ -333,10 +336,18 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         assert self._loop is not None
-        worker = self._means.start(child.slot)
+        try:
+            worker = self._means.start(child.slot)
+        except (OSError, PortwayError) as fault:  # too many files or processes, no memory, no Python any more
+            self._loop.call_soon(self._not_started, child, f"no process could be started: {fault}")
+            return
         channel = Channel(worker.sock, self._loop, partial(self._heard, child), worker.silent)
         self._hands[child.key] = Hand(worker, channel, time.monotonic())
         self._means.call("on_worker_started", self._info(child, time.monotonic()))
+
+    def _not_started(self, child: Child, why: str) -> None:
+        self.plan.failed(child, why)
+        self._do(self.plan.exited(child, "was not started", time.monotonic()))
 
     def _give_up(self, error: str) -> None:
         """No roll will come to an end any more."""
