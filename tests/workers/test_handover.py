@@ -11,7 +11,7 @@ import pytest
 
 Serve = Callable[..., Any]
 
-# Startup waits for as long as there is a file named `hold`.
+# Startup waits for as long as there is a file named `hold`, and leaves one that says so.
 SLOW = """
 
 answers = app
@@ -19,6 +19,7 @@ answers = app
 
 async def app(scope, receive, send):
     while scope["type"] == "lifespan" and os.path.exists("hold"):
+        open(f"waits-{os.getpid()}", "w").close()
         await asyncio.sleep(0.01)
     await answers(scope, receive, send)
 """
@@ -34,9 +35,7 @@ def halfway(serve: Serve, tmp_path: Path) -> Callable[..., Any]:
         served = serve("--workers", "2", "--health-path", "/healthz", *args, more=SLOW).up()
         (tmp_path / "hold").touch()
         served.send(signal.SIGUSR2)
-        served.err.wait_for("process", 2)
-        while len(children(successor(served))) < 2:
-            pass
+        waiting(served, 2)
         return served
 
     return begin
@@ -47,8 +46,10 @@ def successor(served: Any) -> int:
     return int(said.rpartition(", 2 workers")[0].rpartition("process ")[2])
 
 
-def children(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+def waiting(served: Any, count: int) -> None:
+    """Wait until the startup of so many workers does."""
+    while len(list(served.folder.glob("waits-*"))) < count:
+        assert served.command.process.poll() is None
 
 
 def come_up(served: Any) -> None:
@@ -89,8 +90,9 @@ def test_a_unix_socket_outlives_a_successor_that_was_ended(serve: Serve, tmp_pat
     served.command = served.command.up()
     (tmp_path / "hold").touch()
     served.send(signal.SIGUSR2)
-    served.err.wait_for("process", 2)
+    waiting(served, 2)
     os.kill(successor(served), signal.SIGTERM)
+    (tmp_path / "hold").unlink()
     served.err.wait_for("No successor")
     assert path.exists()
     served.say("stop")
@@ -116,4 +118,23 @@ def test_workers_are_neither_added_nor_removed_meanwhile(halfway: Callable[..., 
     assert served.command.ends() == 0
     assert serves(served)
     assert served.say("scale", "1") == "1 worker from now on\n"
+    served.say("stop")
+
+
+@pytest.mark.parametrize("how", ["reload", "upgrade"])
+def test_nobody_waits_for_who_starts_while_others_serve(halfway: Callable[..., Any], serve: Serve, how: str) -> None:
+    if how == "upgrade":
+        served = halfway()
+    else:
+        served = serve("--workers", "2", "--health-path", "/healthz", more=SLOW).up()
+        (served.folder / "hold").touch()
+        served.send(signal.SIGHUP)
+        waiting(served, 1)
+    for _ in range(ASKED):
+        # Whoever lets somebody in, and is not ready, says so here.
+        assert httpx.get(f"http://127.0.0.1:{served.command.port}/healthz", timeout=5).text == '{"status":"ok"}'
+    assert serves(served)
+    (served.folder / "hold").unlink()
+    served.err.wait_for("All workers are replaced" if how == "reload" else "The successor is up")
+    assert serves(served)
     served.say("stop")

@@ -161,6 +161,7 @@ class Supervision:
             "origins": [listen.origin(sock) for sock in [*main, *plain]],
             "shared": [sock.fileno() in shared for sock in [*main, *plain]],
             "handover": self._shares(),
+            "others": self._guest or self.supervisor.plan.up,
         }
         descriptors = [sock.fileno() for sock in [*main, *plain]]
         if not self.settings.preload:
