@@ -371,3 +371,46 @@ def test_hooks_that_cannot_be_are_refused(serve: Serve, tmp_path: Path) -> None:
     served = serve("--workers", "2", "--hooks", "project_hooks")
     assert served.command.ends() == 2
     assert "write async def once_per_server()" in served.err.all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits of another process can be set on Linux")
+def test_a_process_that_cannot_be_had_now_is_tried_for_again(serve: Serve) -> None:
+    import resource
+
+    served = serve().up()
+    pid = served.command.process.pid
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) - 2, usual[1]))
+    os.kill(served.pids(2).pop(), signal.SIGKILL)
+    served.err.wait_for("could not start: no process could be started: ")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+    assert len(served.pids(2)) == 2
+    served.say("stop")
+
+
+def test_workers_are_started_though_no_temporary_file_can_be_made(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    served = serve().up()
+    folder.rmdir()
+    before = served.pids(2)
+    served.say("reload")
+    assert not served.pids(2) & before
+    served.say("stop")
+
+
+def test_a_preloaded_worker_that_ends_with_the_process_that_bore_it_is_replaced(serve: Serve) -> None:
+    served = serve("--workers", "2", "--preload").up()
+    worker = served.status()[0]["process"]
+    nursery = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+    supervisor = served.command.process.pid
+    os.kill(supervisor, signal.SIGSTOP)
+    for pid in (nursery, worker):  # the nursery tells nobody of the worker's end
+        os.kill(pid, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGCONT)
+    served.err.wait_for("is gone after")
+    assert len(served.pids(2)) == 2
+    served.say("stop")

@@ -79,6 +79,7 @@ class Supervision:
         self._origin = origin
         self._notifier = Notifier(os.environ)
         self._before: Predecessor | None = predecessor(os.environ.pop(HANDOVER, ""))
+        self._guest = self._before is not None  # up to when this is the server
         self._environ = dict(os.environ)
         self._callbacks = Callbacks(settings)
         self._successor: Successor | None = None
@@ -123,7 +124,7 @@ class Supervision:
 
     def close(self) -> None:
         """Put away what a process leaves behind."""
-        self._sockets.close(unlink=self._successor is None)
+        self._sockets.close(unlink=not self._shares())
         if self._spare is not None:
             self._spare.close()
         if self._pid is not None:
@@ -141,7 +142,9 @@ class Supervision:
             call=self._call,
             reopen=logs.reopen,
             upgrade=self._upgrade,
-            told=self._tell,
+            told=self._notify,
+            dismiss=self._dismiss,
+            shares=self._shares,
             words=RELOADING if self.settings.reload else Words(),
         )
 
@@ -165,6 +168,8 @@ class Supervision:
             "main": len(main),
             "origins": [listen.origin(sock) for sock in [*main, *plain]],
             "shared": [sock.fileno() in shared for sock in [*main, *plain]],
+            "handover": self._shares(),
+            "others": self._guest or self.supervisor.plan.up,
         }
         descriptors = [sock.fileno() for sock in [*main, *plain]]
         if not self.settings.preload:
@@ -242,6 +247,8 @@ class Supervision:
             with contextlib.suppress(BindError):
                 self._pid.take(over=before.pid)
         self._opening = asyncio.get_running_loop().create_task(self._control.open())
+        self._guest = False
+        self.supervisor.order("own")
         before.up()
 
     def _alone(self) -> None:
@@ -258,9 +265,16 @@ class Supervision:
         environ = {**self._bare_environ(), **self._notifier.variables}
         self._successor = Successor(HANDOVER, message, descriptors, environ, asyncio.get_running_loop(), done)
 
-    def _tell(self, what: str) -> None:
-        if self._successor is None or what != "stopping":
+    def _notify(self, what: str) -> None:
+        if not self._guest:  # until then, the service is the one before
             getattr(self._notifier, what)()
+
+    def _dismiss(self, hurried: bool) -> None:
+        if self._successor is not None:
+            self._successor.dismiss(hurried)
+
+    def _shares(self) -> bool:
+        return self._guest or (self._successor is not None and not self._successor.dismissed)
 
     # --- what comes from outside ---
 
@@ -284,8 +298,7 @@ class Supervision:
             case "reload":
                 return _outcome(await supervisor.roll("asked by portway reload"), "all workers are replaced")
             case "scale":
-                supervisor.scale(int(request["count"]))
-                return _outcome("", f"{supervisor.wanted} from now on")
+                return _outcome(supervisor.scale(int(request["count"])), f"{supervisor.wanted} from now on")
             case "upgrade":
                 return _outcome(await supervisor.upgrade(), "a new supervisor serves")
             case "stop":

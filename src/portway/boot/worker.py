@@ -83,8 +83,10 @@ def serve(
         once = Callbacks(settings).once
     except PortwayError as fault:
         return refuse(sock, fault)
-    child = Child(sock, partial(disown, common), logs.reopen, once)
+    child = Child(sock, partial(disown, common), logs.reopen, once, message["handover"])
     worn.child = child
+    if message["others"]:
+        server._service.wait()
     threads = executor(server)
     code = ENDED
     with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:

@@ -3,8 +3,8 @@
   bind ──► lifespan startup ──► listen ──► … stop() … ──► drain ──► lifespan shutdown
 
 Sockets are bound first, so that a taken port is known before the application starts, and listen last, so
-that nobody is let in before it is ready (ASGI 48). With a path for its health a server listens first: it tells there
-how it is, and all other requests wait until the application is ready.
+that nobody is let in before it is ready (ASGI 48). With a path for its health a server listens first, unless others
+serve already: it tells there how it is, and all other requests wait until the application is ready.
 """
 
 from __future__ import annotations
@@ -143,6 +143,12 @@ class Service:
         """The same, patiently, while others go on with the same listening sockets: nothing is done to these."""
         self._shares = self._shares or not self._stop_asked
         self._ask(True)
+
+    def wait(self) -> None:
+        """Before `serve`: even with a path for its health, listen only when the application is ready. Others serve on
+        the same sockets, and answer meanwhile.
+        """
+        self._lobby = None
 
     def _ask(self, patient: bool) -> None:
         self._stop_asked = True

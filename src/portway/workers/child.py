@@ -2,6 +2,7 @@
 
 tells    beat (figures) · ready · worn (why) · failed (why) · resigned
 obeys    retire (others have its sockets) · leave (they have those that are shared) · stop · elect · reopen
+         share (another server has the sockets, too) · own (it has not, any more)
 """
 
 from __future__ import annotations
@@ -42,10 +43,11 @@ class Child:
     """On the loop that serves; made before the server is, and bound to it by `serve`."""
 
     def __init__(
-        self, sock: socket.socket, disown: Callable[[], None], reopen: Callable[[], None], function: Function | None
+        self, sock: socket.socket, disown: Callable[[], None], reopen: Callable[[], None], function: Function | None,
+        shares: bool = False,
     ) -> None:  # fmt: skip
         """`disown` leaves the sockets that all workers have to the others; `reopen` opens the log files anew;
-        `function` is what one worker runs for all.
+        `function` is what one worker runs for all; with `shares`, another server has the sockets, too.
         """
         self._sock = sock
         self._disown = disown
@@ -60,6 +62,7 @@ class Child:
         self._worn = ""
         self._worn_at = 0
         self._leaving = False
+        self._shares = shares
 
     def serve(self, server: Served, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to beat, and to obey."""
@@ -119,11 +122,13 @@ class Child:
             self._reopen()
         elif order == "elect":
             self._elected()
+        elif order in ("share", "own"):
+            self._shares = order == "share"
 
     def _orphaned(self) -> None:
         if not self._leaving:
             log.error("The supervisor is gone; this worker ends")
-            self._leave("stop")
+            self._leave("retire" if self._shares else "stop")
 
     def _leave(self, order: str) -> None:
         assert self._server is not None

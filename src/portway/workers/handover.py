@@ -4,12 +4,16 @@ old                                          new
 start it ── sockets, control ──────────────► binds nothing, starts its workers
    ◄──── up ───────────────────────────────── all of them serve
 its workers end; it ends ── (closed) ───────► from now on it is alone
+
+Up to `up` both have the sockets: neither does anything to them that the other would feel. Who tells the old one to
+end in this time means the server: its successor ends with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +39,7 @@ class Successor:
         """`variable` is the one that will tell it of us, by the number of its end (see `predecessor`)."""
         ours, theirs = socket.socketpair()
         self._done: Callable[[str], None] | None = done
+        self.dismissed = False
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  # what started this process, again
                 [sys.executable, *sys.orig_argv[1:]],
@@ -44,6 +49,13 @@ class Successor:
         self.pid = self._process.pid
         give(ours, message, descriptors)
         self._channel = Channel(ours, loop, self._heard, self._ended)
+
+    def dismiss(self, hurried: bool) -> None:
+        """It is not to come up any more."""
+        if self._done is not None:
+            self.dismissed = True
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGQUIT if hurried else signal.SIGTERM)
 
     def reaped(self, code: int) -> None:
         """It has ended."""

@@ -15,14 +15,13 @@ import os
 import select
 import signal
 import socket
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, NamedTuple
 
 from portway.workers.channel import Channel, Message, line
 from portway.workers.passing import give, take
-from portway.workers.spawn import Spawned, reap
+from portway.workers.spawn import Spawned, reap, scratch
 
 
 class Born:
@@ -32,6 +31,7 @@ class Born:
         self.pid = 0
         self.sock = sock
         self.own_stacks = stacks
+        self.silenced = False
         self._nursery = nursery
 
     @property
@@ -43,6 +43,7 @@ class Born:
             os.kill(self.pid or self._nursery.pid, number)
 
     def silent(self) -> None:
+        self.silenced = True
         self._nursery.lost(self)
 
     def reaped(self, code: int) -> None:
@@ -90,7 +91,7 @@ class Nursery:
         """Have a worker made, that begins with this."""
         self._keys += 1
         sock, theirs = socket.socketpair()
-        stacks = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the worker does
+        stacks = scratch()
         born = self._born[self._keys] = Born(self, sock, stacks)
         with theirs:
             give(sock, message, descriptors)
@@ -113,6 +114,8 @@ class Nursery:
             if not born.pid:
                 self._failed(born, self._reason or f"the process that loads the application ended with code {code}")
                 self._forget(key, code)
+            elif born.silenced:  # both ended at once, and this one first
+                self._forget(key, None)
 
     def lost(self, born: Born) -> None:
         """Its channel has ended: if there is no nursery to tell how it did, that is all there is to know."""

@@ -48,7 +48,7 @@ class Spawned:
     def __init__(self, module: str, environ: Mapping[str, str]) -> None:
         """Run `module`, with the numbers of its channel and of the file for its stacks as arguments."""
         self.sock, theirs = socket.socketpair()
-        self.stacks: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as this does
+        self.stacks = scratch()
         numbers = [theirs.fileno(), self.stacks.fileno()]
         command = [sys.executable, *interpreter_options(), "-m", module, *map(str, numbers)]
         try:
@@ -82,6 +82,14 @@ class Spawned:
 
     def reaped(self, code: int) -> None:
         self._process.returncode = code
+
+
+def scratch() -> IO[bytes]:
+    """A file for the stacks of a worker. Where it can be, on no disk: that may be full, or not to be written to."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # not permitted here
+            return os.fdopen(os.memfd_create("stacks"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def interpreter_options() -> list[str]:

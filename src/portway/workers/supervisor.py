@@ -46,7 +46,8 @@ class Means:
     and configuration anew, and gives the number of workers, or raises PortwayError; `release(slot)` lets the sockets
     of the last slot go; `announce()` says that all is up; `call(hook, *args)` calls a hook; `reopen()` opens log files
     anew; `upgrade(done)` starts a successor and calls `done` when that has come up, or with what went wrong; `told` is
-    for systemd: reloading, ready, or stopping.
+    for systemd: reloading, ready, or stopping; `dismiss(hurried)` ends a successor that is not up; `shares()` is
+    whether another supervisor has the same sockets and may go on with them.
     """
 
     start: Callable[[int], Worker]
@@ -58,6 +59,8 @@ class Means:
     reopen: Callable[[], None]
     upgrade: Callable[[Callable[[str], None]], None]
     told: Callable[[str], None]
+    dismiss: Callable[[bool], None]
+    shares: Callable[[], bool]
     words: Words
 
 
@@ -133,6 +136,8 @@ class Supervisor:
             return waiter
         self._rolls.append(waiter)
         before = self.plan.count
+        if self._means.shares():  # the other one counts on the sockets that there are
+            count = before
         if count < before:
             self._scale(count)
         self._do(self.plan.roll(time.monotonic()))
@@ -140,17 +145,23 @@ class Supervisor:
             self._scale(count)
         return waiter
 
-    def scale(self, count: int) -> None:
-        """Have so many workers."""
-        if not self.plan.stopping:
-            self._scale(count)
-            log.info("%s from now on", self.wanted)
+    def scale(self, count: int) -> str:
+        """Have so many workers; what is wrong with that, if anything."""
+        if self.plan.stopping:
+            return "the server is stopping"
+        if self._means.shares():
+            log.warning("Workers are added and removed when the new supervisor has taken over")
+            return "a new supervisor is about to take over; ask again when it has"
+        self._scale(count)
+        log.info("%s from now on", self.wanted)
+        return ""
 
     def stop(self, why: str) -> None:
         """End in good order."""
         self._give_up("the server is stopping")
         if not self.plan.stopping:
             log.info("Stopping (%s)%s", why, "; press Ctrl+C again to end at once" if self._interrupted else "")
+            self._means.dismiss(False)
             self._means.told("stopping")
             self._means.call("on_stopping")
             self._do(self.plan.stop(time.monotonic()))
@@ -159,13 +170,13 @@ class Supervisor:
         """End at once; `hurried` is why, from then on."""
         self.hurried = why
         log.warning("Ended at once")
+        self._means.dismiss(True)
         self._do(self.plan.quit(time.monotonic()))
 
     def reopen(self) -> None:
         """Open log files anew, here and in the workers."""
         self._means.reopen()
-        for hand in self._hands.values():
-            hand.channel.send({"do": "reopen"})
+        self.order("reopen")
         log.info("Log files are opened anew")
 
     def upgrade(self) -> Waiter:
@@ -178,12 +189,18 @@ class Supervisor:
             self._upgraded("the server is starting or stopping")
         else:
             log.info("Starting a successor with the same sockets")
+            self.order("share")
             self._means.upgrade(self._upgraded)
         return waiter
 
     def elect(self) -> None:
         """From now on, one worker runs what runs once."""
         self._do(self.plan.elect(time.monotonic()))
+
+    def order(self, what: str) -> None:
+        """To all workers."""
+        for hand in self._hands.values():
+            hand.channel.send({"do": what})
 
     @property
     def wanted(self) -> str:
@@ -226,6 +243,7 @@ class Supervisor:
         self._upgrading = None
         if error:
             log.error("No successor: %s", error)
+            self.order("own")
         else:
             log.info("The successor is up; this supervisor and its workers end")
             self._do(self.plan.retire(time.monotonic()))
@@ -297,13 +315,17 @@ class Supervisor:
                 self._start(child)
             case actions.Retire(child, last):
                 self._asked.discard(child.key)
-                order = ("stop" if self.plan.stopping else "leave") if last else "retire"
+                if child.key not in self._hands:
+                    return  # it has no process, and is about to be gone
+                others = not last or self._means.shares()
+                order = "retire" if others else "stop" if self.plan.stopping else "leave"
                 self._hands[child.key].channel.send({"do": order})
             case actions.Ask(child):
                 self._ask(child)
             case actions.Kill(child):
                 self._asked.discard(child.key)
-                self._hands[child.key].worker.signal(signal.SIGKILL)
+                if child.key in self._hands:
+                    self._hands[child.key].worker.signal(signal.SIGKILL)
             case actions.Elect(child):
                 self._hands[child.key].channel.send({"do": "elect"})
             case actions.Up():
@@ -318,10 +340,18 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         assert self._loop is not None
-        worker = self._means.start(child.slot)
+        try:
+            worker = self._means.start(child.slot)
+        except (OSError, PortwayError) as fault:  # too many files or processes, no memory, no Python any more
+            self._loop.call_soon(self._not_started, child, f"no process could be started: {fault}")
+            return
         channel = Channel(worker.sock, self._loop, partial(self._heard, child), worker.silent)
         self._hands[child.key] = Hand(worker, channel, time.monotonic())
         self._means.call("on_worker_started", self._info(child, time.monotonic()))
+
+    def _not_started(self, child: Child, why: str) -> None:
+        self.plan.failed(child, why)
+        self._do(self.plan.exited(child, "was not started", time.monotonic()))
 
     def _give_up(self, error: str) -> None:
         """No roll will come to an end any more."""
