@@ -16,7 +16,8 @@ import pytest
 
 import portway
 import portway.testing
-from portway.cli import options
+from portway.boot import callbacks
+from portway.cli import control, options
 from portway.cli.root import root
 from portway.config import catalogue
 from portway.observe import access
@@ -179,6 +180,25 @@ def test_every_option_of_uvicorn_that_is_refused_is_in_the_guide() -> None:
     page = text_of(DOCS / "how-to" / "uvicorn.md")
     absent = (*options.ABSENT_SWITCHES, *options.ABSENT_OPTIONS)
     assert [name for name in absent if f"`{name}`" not in page] == []
+
+
+def test_every_hook_is_in_the_guide() -> None:
+    page = text_of(DOCS / "how-to" / "hooks.md")
+    table = re.findall(r"^\| `(\w+)\([^)]*\)` \|", page, re.MULTILINE)
+    assert table == [*callbacks.NAMES, callbacks.ONCE]
+    example = next(text for found, text in FENCE.findall(page) if found == "python")
+    functions = [each.name for each in ast.parse(example).body if isinstance(each, ast.FunctionDef)]
+    assert functions == list(callbacks.NAMES)
+
+
+def test_all_that_is_told_of_a_worker_is_in_the_guides() -> None:
+    page = text_of(DOCS / "how-to" / "hooks.md").partition("## WorkerInfo")[2]
+    cells = re.findall(r"^\| (`.*`) \|", page, re.MULTILINE)
+    named = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(named) == sorted(portway.WorkerInfo._fields)
+    page = text_of(DOCS / "how-to" / "workers.md")
+    head = next(line for line in page.splitlines() if line.startswith("worker "))
+    assert tuple(head.split()) == control.HEAD
 
 
 # --- links ---

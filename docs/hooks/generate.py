@@ -25,6 +25,7 @@ from portway.config.load import NOT_SETTINGS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MARK = re.compile(r"<!-- generated: (\w+) -->")
+FORWARD = re.compile(r"ForwardRef\((.*?)\)")  # what a NamedTuple makes of its annotations
 
 
 def on_page_markdown(markdown: str, **rest: Any) -> str:
@@ -188,6 +189,7 @@ def signature(path: str, thing: Any) -> str:
     if path in WITHOUT_MEMBERS:
         return f"```python\n{path}(**settings)\n```"
     text = str(inspect.signature(thing)).replace("(self, ", "(").replace("(self)", "()").replace("'", "")
+    text = FORWARD.sub(r"\1", text)
     if inspect.isclass(thing):
         return f"```python\nclass {path}{text.removesuffix(' -> None')}\n```"
     before = "async def " if inspect.iscoroutinefunction(thing) else "def "

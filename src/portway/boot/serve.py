@@ -135,7 +135,7 @@ class Server:
         self._service.retire()
 
     def figures(self) -> Figures:
-        """The requests begun so far, those under way, and the connections that are open."""
+        """`requests` that began so far, those that are `running`, and `connections` that are open."""
         return self._service.figures()
 
 
