@@ -70,7 +70,6 @@ class Hand:
 
     worker: Worker
     channel: Channel
-    started: float
 
 
 Waiter = asyncio.Future[str]
@@ -90,8 +89,8 @@ class Supervisor:
         self._upgrading: Waiter | None = None
         self._terminal = Terminal()
         self._interrupted = False
-        self.hurried = ""
-        self._asked: set[int] = set()
+        self._asked: set[int] = set()  # for their stacks
+        self.hurried = ""  # why all ended at once, if it did
 
     async def run(self) -> bool:
         """Supervise until the end; False if the workers could not start."""
@@ -132,6 +131,7 @@ class Supervisor:
             count = self._means.fresh()
         except PortwayError as fault:
             log.error("Nothing is replaced: %s", fault)
+            self._means.told("ready")
             waiter.set_result(str(fault))
             return waiter
         self._rolls.append(waiter)
@@ -346,7 +346,7 @@ class Supervisor:
             self._loop.call_soon(self._not_started, child, f"no process could be started: {fault}")
             return
         channel = Channel(worker.sock, self._loop, partial(self._heard, child), worker.silent)
-        self._hands[child.key] = Hand(worker, channel, time.monotonic())
+        self._hands[child.key] = Hand(worker, channel)
         self._means.call("on_worker_started", self._info(child, time.monotonic()))
 
     def _not_started(self, child: Child, why: str) -> None:
