@@ -14,6 +14,7 @@ import click
 from portway.config import load
 from portway.workers import control
 from portway.workers.info import span
+from portway.workers.pidfile import is_server
 
 HEAD = ("worker", "process", "phase", "uptime", "requests", "connections", "lag", "memory")
 
@@ -86,7 +87,12 @@ def stop(pid: str | None, now: bool) -> None:
     path = control.find(file)
     if not path.exists() and file is not None:
         process = control.process_in(file)  # one process, without a supervisor
-        os.kill(process, signal.SIGQUIT if now else signal.SIGTERM)
+        if not is_server(process):
+            raise control.ControlError(f"{file}: process {process} is no server; the file may be removed")
+        try:
+            os.kill(process, signal.SIGQUIT if now else signal.SIGTERM)
+        except OSError as fault:
+            raise control.ControlError(f"cannot stop process {process}: {fault.strerror}") from None
     else:
         process = control.ask(path, {"do": "stop", "now": now})["process"]
     while lives(process):
