@@ -7,7 +7,9 @@ import contextlib
 import dataclasses
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -57,6 +59,7 @@ def supervise(settings: Settings, origin: Origin | None = None) -> int:
         raise SettingsError("workers: each loads the application by its name; give a target such as 'main:app'")
     occupy_standard_descriptors()
     prepare(settings)
+    defer_orders()
     try:
         supervision = Supervision(settings, origin)
     except BindError as failed:
@@ -67,6 +70,18 @@ def supervise(settings: Settings, origin: Origin | None = None) -> int:
     finally:
         supervision.close()
         logs.flush()
+
+
+def defer_orders() -> None:
+    """Let nothing end this process, or halt it, that asks a server for something else: it is not one yet. Settings
+    were read just now, and no log is older.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise SettingsError("workers: signals come to the main thread; call run there, or leave workers out")
+    for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU"):
+        number = getattr(signal, name)
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, lambda number, frame: None)
 
 
 class Supervision:
@@ -89,7 +104,12 @@ class Supervision:
         self._watcher = watcher(settings) if settings.reload else None
         if self._pid is not None and self._before is None:
             self._pid.take()
-        self._sockets = self._opened()
+        try:
+            self._sockets = self._opened()
+        except BindError:
+            if self._pid is not None:
+                self._pid.remove()
+            raise
         self.supervisor = Supervisor(plan_of(settings, self._callbacks.once is not None), self._means())
 
     async def run(self) -> int:

@@ -89,6 +89,7 @@ class Supervisor:
         self._rolls: list[Waiter] = []
         self._upgrading: Waiter | None = None
         self._terminal = Terminal()
+        self._stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
         self._interrupted = False
         self.hurried = ""
         self._asked: set[int] = set()
@@ -130,8 +131,9 @@ class Supervisor:
         self._means.told("reloading")
         try:
             count = self._means.fresh()
-        except PortwayError as fault:
+        except (OSError, PortwayError) as fault:
             log.error("Nothing is replaced: %s", fault)
+            self._means.told("ready")
             waiter.set_result(str(fault))
             return waiter
         self._rolls.append(waiter)
@@ -190,7 +192,10 @@ class Supervisor:
         else:
             log.info("Starting a successor with the same sockets")
             self.order("share")
-            self._means.upgrade(self._upgraded)
+            try:
+                self._means.upgrade(self._upgraded)
+            except OSError as fault:
+                self._upgraded(f"no process could be started: {fault}")
         return waiter
 
     def order(self, what: str) -> None:
@@ -219,7 +224,7 @@ class Supervisor:
             self.stop("SIGINT")
 
     def _hang_up(self) -> None:
-        if self._terminal.gone:
+        if self._terminal.gone and not self._stays:
             self.stop("the terminal was closed")
         else:
             self.roll("SIGHUP")
