@@ -35,13 +35,17 @@ class Callbacks:
             self._check()
 
     def call(self, name: str, *args: object) -> None:
-        """Call one, if it is there; what it raises is logged."""
+        """Call one, if it is there; what it raises is logged. `on_starting` alone may sys.exit: nothing runs yet."""
         function = self._found.get(name)
         if function is not None:
             try:
                 function(*args)
             except Exception:
                 log.exception("%s of %s raised", name, self.name)
+            except SystemExit:
+                if name == NAMES[0]:
+                    raise
+                log.exception("%s of %s raised; `portway stop` ends a server", name, self.name)
 
     def _check(self) -> None:
         for name, function in self._found.items():

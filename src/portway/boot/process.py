@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, NoReturn
 
 from portway.config import Settings
@@ -53,6 +54,20 @@ def main(settings: Settings, origin: Origin | None = None) -> int:
 def is_supervised(settings: Settings) -> bool:
     """Whether several processes are asked for, or one that succeeds another."""
     return settings.workers > 1 or settings.reload or HANDOVER in os.environ
+
+
+@contextmanager
+def pid_file(settings: Settings) -> Iterator[PidFile | None]:
+    """The file of --pid, for as long as the block lasts; BindError if it cannot be had."""
+    if settings.pid is None:
+        yield None
+        return
+    file = PidFile(settings.pid)
+    file.take()
+    try:
+        yield file
+    finally:
+        file.remove()
 
 
 def occupy_standard_descriptors() -> None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import os
-import platform
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from importlib import metadata
+from functools import partial
 from typing import Any
 
-import portway
-from portway import _modes
-from portway.boot.applications import Pools, named, whole
+from portway.boot.applications import Pools, whole
 from portway.boot.binding import bind, bind_redirects
+from portway.boot.callbacks import Callbacks
+from portway.boot.life import Life
 from portway.boot.objects import ContextFactory, loop_factory, plan, settled
-from portway.boot.process import WORKER, is_supervised, leave, prepare
+from portway.boot.process import WORKER, is_supervised, leave, pid_file, prepare
 from portway.boot.signals import Stops
 from portway.compose import Fallback, Mounts
 from portway.config import Settings, addresses
@@ -27,6 +25,7 @@ from portway.observe import logs
 from portway.server.executor import DefaultExecutor
 from portway.server.serve import Figures, Service
 from portway.types import ASGIApp
+from portway.workers.systemd import Notifier
 
 log = logging.getLogger("portway")
 
@@ -162,13 +161,15 @@ def run(
         _supervise(app, chosen, ssl_context_factory)
         return
     prepare(chosen)
+    callbacks = Callbacks(chosen)
+    callbacks.call("on_starting")
     server = Server(app, chosen, ssl_context_factory=ssl_context_factory)
-    with asyncio.Runner(loop_factory=loop_factory(chosen.loop)) as runner:
+    with pid_file(chosen) as file, asyncio.Runner(loop_factory=loop_factory(chosen.loop)) as runner:
         runner.get_loop().set_default_executor(executor(server))
-        stops = Stops(server, runner.get_loop(), leave)
+        stops = Stops(server, runner.get_loop(), partial(leave, file=file))
         stops.listen()
         try:
-            runner.run(_serve(server, app))
+            runner.run(Life(server, app, callbacks, Notifier({})).lead())
         finally:
             stops.ignore()
 
@@ -190,25 +191,3 @@ def _supervise(app: Any, settings: Settings, factory: ContextFactory | None) -> 
 def executor(server: Server) -> DefaultExecutor:
     """The default executor of the loop that serves alone."""
     return DefaultExecutor(server.settings.executor_threads, server._service.grace_left)
-
-
-async def _serve(server: Server, app: Any) -> None:
-    log.info("%s", ours())
-    await server.serve(lambda: announce(server, app))
-    log.info("Stopped")
-
-
-def ours() -> str:
-    """What runs: this Portway, the Python, the loop, whether it is compiled, and the process."""
-    name = type(asyncio.get_running_loop()).__module__.partition(".")[0]
-    loop = f"uvloop {metadata.version('uvloop')}" if name == "uvloop" else name
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"Portway {portway.__version__}, {python}, {loop}, {_modes.mode()}, process {os.getpid()}"
-
-
-def announce(server: Server, app: Any) -> None:
-    """What is served, and where."""
-    what = app if isinstance(app, str) else named(app)
-    if server.redirects:
-        log.info("Leading %s to https", ", ".join(server.redirects))
-    log.info("Serving %s on %s (press Ctrl+C to stop)", what, ", ".join(server.urls))

@@ -55,6 +55,12 @@ class Sockets:
         """The descriptors of those that all workers have."""
         return {sock.fileno() for place in self.places if place.shared for sock in place.sockets}
 
+    def listen(self, backlog: int) -> None:
+        """Let connections queue before there is a worker."""
+        for place in self.places:
+            for sock in place.sockets:
+                listen.begin(sock, backlog)
+
     def release(self, slot: int) -> None:
         """Nobody will have this slot, the last one: let its sockets go. Its worker, if there is one, has copies."""
         self.count = slot

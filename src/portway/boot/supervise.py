@@ -7,7 +7,9 @@ import contextlib
 import dataclasses
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,12 +25,13 @@ from portway.errors import BindError, SettingsError
 from portway.observe import logs
 from portway.server import listen
 from portway.workers import systemd
+from portway.workers.actions import Terms
 from portway.workers.asking import place
 from portway.workers.control import Control
 from portway.workers.handover import Predecessor, Successor, predecessor
 from portway.workers.nursery import Nursery
 from portway.workers.pidfile import PidFile
-from portway.workers.plan import Plan, Terms
+from portway.workers.plan import Plan
 from portway.workers.spawn import Spawned, Worker
 from portway.workers.supervisor import Means, Supervisor, Words
 from portway.workers.systemd import Notifier
@@ -58,6 +61,7 @@ def supervise(settings: Settings, origin: Origin | None = None) -> int:
         raise SettingsError("workers: each loads the application by its name; give a target such as 'main:app'")
     occupy_standard_descriptors()
     prepare(settings)
+    defer_orders()
     try:
         supervision = Supervision(settings, origin)
     except BindError as failed:
@@ -70,11 +74,23 @@ def supervise(settings: Settings, origin: Origin | None = None) -> int:
         logs.flush()
 
 
+def defer_orders() -> None:
+    """Let nothing end this process, or halt it, that asks a server for something else: it is not one yet. Settings
+    were read just now, and no log is older.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise SettingsError("workers: signals come to the main thread; call run there, or leave workers out")
+    for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU"):
+        number = getattr(signal, name)
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, lambda number, frame: None)
+
+
 class Supervision:
     """Everything around the supervisor."""
 
     def __init__(self, settings: Settings, origin: Origin | None) -> None:
-        self._asked = addresses(settings)
+        self._where = list(map(str, addresses(settings)))
         self.settings = settings = with_sockets(settings)
         self._origin = origin
         self._notifier = Notifier(os.environ)
@@ -98,7 +114,9 @@ class Supervision:
             raise
         # A predecessor may still run what runs once.
         elects = self._callbacks.once is not None and self._before is None
-        self.supervisor = Supervisor(plan_of(settings, elects), self._means())
+        self.supervisor = Supervisor(
+            Plan(settings.workers, terms_of(settings), patient=settings.reload, elects=elects), self._means()
+        )
 
     async def run(self) -> int:
         """Until the end; the exit code."""
@@ -108,6 +126,8 @@ class Supervision:
             self._before.attend(loop, self._alone)
         self._callbacks.call("on_starting")
         self._watch_over(loop)
+        if self.settings.reload:  # whoever comes before the code loads waits for it to be mended
+            self._sockets.listen(self.settings.backlog)
         control = Control(place(self.settings.pid), self._answer)
         if self._before is None:
             await control.open()
@@ -151,6 +171,8 @@ class Supervision:
     def _opened(self) -> Sockets:
         settings = self.settings
         if self._before is not None:
+            self._where = self._before.message["where"]
+            self._compare(settings)
             return adopted(self._before.message["places"], self._before.descriptors, settings.workers)
         places: list[Place] = []
         for address in addresses(settings):
@@ -213,13 +235,18 @@ class Supervision:
         if self._origin is not None:
             environ = self._bare_environ()
             settings = self._origin.read(environ)
-            if addresses(settings) != self._asked:
-                log.warning("Other addresses take effect when the server is started anew")
+            self._compare(settings)
             self.settings, self._environ = settings, environ
+            self.supervisor.plan.terms = terms_of(settings)
         if self._nursery is not None:
             self._nursery.dismiss()
             self._nursery = None
         return self.settings.workers
+
+    def _compare(self, settings: Settings) -> None:
+        """Sockets are those of the first supervisor, whatever settings say later."""
+        if list(map(str, addresses(settings))) != self._where:
+            log.warning("It goes on listening where it does: other addresses take effect when the server is restarted")
 
     def _bare_environ(self) -> dict[str, str]:
         """The environment without what an env file has added."""
@@ -261,7 +288,7 @@ class Supervision:
             done("this is process 1 of a container, which ends with it; reload, or start a new container")
             return
         described, descriptors = self._sockets.describe()
-        message = {"pid": os.getpid(), "places": described}
+        message = {"pid": os.getpid(), "places": described, "where": self._where}
         environ = {**self._bare_environ(), **self._notifier.variables}
         self._successor = Successor(HANDOVER, message, descriptors, environ, asyncio.get_running_loop(), done)
 
@@ -336,18 +363,17 @@ def _outcome(error: str, text: str) -> dict[str, Any]:
     return {"ok": not error, "text": error or text}
 
 
-def plan_of(settings: Settings, elects: bool) -> Plan:
-    """The plan for so many workers, with so much time."""
+def terms_of(settings: Settings) -> Terms:
+    """How much time a worker has."""
     several = 1 + len(settings.mount) + (settings.fallback is not None)
     worker = of_worker(settings)
     leaving = worker.timeout_graceful_shutdown + several * worker.timeout_shutdown + SPARE
-    terms = Terms(
+    return Terms(
         startup=several * settings.timeout_startup + 1,  # the worker itself can tell it better
         blocked=settings.timeout_worker,
         leaving=leaving,
         stopping=leaving + settings.drain_delay,
     )
-    return Plan(settings.workers, terms, patient=settings.reload, elects=elects)
 
 
 def of_worker(settings: Settings) -> Settings:

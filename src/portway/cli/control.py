@@ -14,6 +14,7 @@ import click
 from portway.config import load
 from portway.workers import asking
 from portway.workers.info import span
+from portway.workers.pidfile import is_server
 
 HEAD = ("worker", "process", "phase", "uptime", "requests", "connections", "lag", "memory")
 
@@ -83,12 +84,16 @@ def upgrade(pid: str | None) -> None:
 def stop(pid: str | None, now: bool) -> None:
     """End a server, and wait until it has."""
     file = pid or load({}).settings.pid
-    path = asking.find(file)
-    if not path.exists() and file is not None:
-        process = asking.process_in(file)  # one process, without a supervisor
-        os.kill(process, signal.SIGQUIT if now else signal.SIGTERM)
+    if file is not None and not asking.place(file).exists():  # one process, without a supervisor
+        process = asking.process_in(file)
+        if not is_server(process):
+            raise asking.ControlError(f"{file}: process {process} is no server; the file may be removed")
+        try:
+            os.kill(process, signal.SIGQUIT if now else signal.SIGTERM)
+        except OSError as fault:
+            raise asking.ControlError(f"cannot stop process {process}: {fault.strerror}") from None
     else:
-        process = asking.ask(path, {"do": "stop", "now": now})["process"]
+        process = ask(pid, {"do": "stop", "now": now})["process"]
     while lives(process):
         time.sleep(0.05)
     click.echo("stopped")

@@ -9,13 +9,26 @@ Phase = Literal["starting", "ready", "leaving"]
 Level = Literal["info", "warning", "error"]
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """All in seconds: for a worker to start, to be blocked, to end once it is told to, and to end with the server."""
+
+    startup: float
+    blocked: float
+    leaving: float
+    stopping: float
+
+
 @dataclass(slots=True, eq=False)
 class Child:
-    """One worker. Times are those of the monotonic clock, `figures` what it last told of itself."""
+    """One worker, on the terms that it was started on. Times are those of the monotonic clock, `figures` what it last
+    told of itself.
+    """
 
     key: int
     slot: int
     since: float
+    terms: Terms
     phase: Phase = "starting"
     heard: float = 0.0
     ready_at: float = 0.0

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,13 @@ def _lives(path: Path) -> bool:
 
 def find(pid_file: str | None) -> Path:
     """The control socket to speak to: that beside the pid file, or that of the only server there is."""
+    if sys.platform == "win32":
+        raise ControlError("on Windows a server is one process, and has no supervisor to ask")
     if pid_file is not None:
-        return place(pid_file)
+        path = place(pid_file)
+        if not path.exists() and _runs(pid_file):
+            raise ControlError(f"the server of {pid_file} is one process, and has no supervisor to ask")
+        return path
     found = running()
     if len(found) == 1:
         return found[0]
@@ -90,6 +96,14 @@ def ask(path: Path, request: Message) -> Message:
     if not found.get("ok"):
         raise ControlError(found.get("text", "the server refused"))
     return found
+
+
+def _runs(pid_file: str) -> bool:
+    try:
+        os.kill(process_in(pid_file), 0)
+    except (ControlError, OSError):
+        return False
+    return True
 
 
 def process_in(pid_file: str) -> int:

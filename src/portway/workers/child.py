@@ -92,21 +92,24 @@ class Child:
     def close(self) -> None:
         """The loop is about to end."""
         if self._channel is not None:
+            self._tell_figures()
             self._channel.close()
 
     # --- it lives ---
 
     def _beat(self) -> None:
         assert self._loop is not None
-        assert self._server is not None
         now = self._loop.time()
-        figures = self._server.figures()._asdict()
-        self._tell({"tell": "beat", **figures, "lag": max(0.0, now - self._due), "memory": resident()})
+        self._tell_figures(max(0.0, now - self._due))
         self._beats += 1
         if self._worn and not self._leaving and self._beats - self._worn_at >= AGAIN:
             self.worn(self._worn)
         self._due = now + BEAT
         self._loop.call_at(self._due, self._beat)
+
+    def _tell_figures(self, lag: float = 0.0) -> None:
+        assert self._server is not None
+        self._tell({"tell": "beat", **self._server.figures()._asdict(), "lag": lag, "memory": resident()})
 
     def _tell(self, message: Message) -> None:
         if self._channel is not None:

@@ -92,7 +92,7 @@ class Control:
     async def _answered(self, request: bytes) -> Message:
         try:
             return await self._answer(json.loads(request))
-        except (KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             return {"ok": False, "text": f"not understood: {error!r}"}
 
 

@@ -33,7 +33,8 @@ def how_it_ended(info: WorkerInfo) -> str:
     else:
         end = f"ended with exit code {code}"
     memory = f", {info.memory / 2**20:.0f} MiB" if info.memory is not None else ""
-    return f"(process {info.process}) {end} after {span(info.uptime)}: {info.requests} requests{memory}"
+    requests = f"{info.requests} request{'s'[: info.requests != 1]}"
+    return f"(process {info.process}) {end} after {span(info.uptime)}: {requests}{memory}"
 
 
 def span(seconds: float) -> str:

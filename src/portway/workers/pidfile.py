@@ -77,6 +77,8 @@ def is_server(pid: int | None) -> bool:
         return False
     except PermissionError:
         pass  # somebody else's
+    if b") Z " in (_read(pid, "stat") or b""):  # it has ended; whoever started it has not noticed
+        return False
     return _name(pid) in (None, _name(os.getpid())) or b"portway" in (_read(pid, "cmdline") or b"")
 
 

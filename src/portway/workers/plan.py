@@ -28,6 +28,7 @@ from portway.workers.actions import (
     Rolled,
     Say,
     Start,
+    Terms,
     Up,
 )
 
@@ -42,16 +43,6 @@ STACKS = 2.0
 
 # A look that comes so much too late, in seconds, was held up itself: the machine slept, or all of us were frozen.
 OVERSLEPT = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """All in seconds: for a worker to start, to be blocked, to end once it is told to, and to end with the server."""
-
-    startup: float
-    blocked: float
-    leaving: float
-    stopping: float
 
 
 @dataclass(slots=True)
@@ -75,7 +66,7 @@ class Plan:
         self.elected: Child | None = None
         self.stopping = False
         self.up = False
-        self._terms = terms
+        self.terms = terms  # of the workers that will be started
         self._patient = patient
         self._elects = elects
         self._elect_at = 0.0
@@ -268,8 +259,8 @@ class Plan:
         if child.until:
             return child.until
         if child.phase == "starting":
-            return child.since + self._terms.startup
-        return child.heard + self._terms.blocked
+            return child.since + child.terms.startup
+        return child.heard + child.terms.blocked
 
     def _standing(self) -> list[Child]:
         """Those who serve, or will."""
@@ -284,7 +275,7 @@ class Plan:
 
     def _start(self, slot: Slot, now: float, replaces: Child | None = None) -> None:
         self._keys += 1
-        child = Child(self._keys, slot.number, now, heard=now, replaces=replaces)
+        child = Child(self._keys, slot.number, now, self.terms, heard=now, replaces=replaces)
         self.children[child.key] = child
         slot.again = None
         self._out.append(Start(child))
@@ -293,7 +284,7 @@ class Plan:
         if child.phase != "leaving" and not child.killed:
             child.phase = "leaving"
             self._unask(child)
-            child.until = now + (self._terms.stopping if self.stopping and last else self._terms.leaving)
+            child.until = now + (child.terms.stopping if self.stopping and last else child.terms.leaving)
             self._out.append(Retire(child, last))
 
     def _finish(self, now: float, last: bool) -> list[Action]:
@@ -328,9 +319,9 @@ class Plan:
         elif child.phase == "leaving":
             self._ask(child, "it did not end in time", now)
         elif child.phase == "starting":
-            self._ask(child, f"it was not ready within {self._terms.startup:g} s", now)
+            self._ask(child, f"it was not ready within {child.terms.startup:g} s", now)
         else:
-            self._ask(child, f"its event loop has been blocked for {self._terms.blocked:g} s", now)
+            self._ask(child, f"its event loop has been blocked for {child.terms.blocked:g} s", now)
 
     def _ask(self, child: Child, why: str, now: float) -> None:
         child.asked = True

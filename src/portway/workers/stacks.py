@@ -13,8 +13,9 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from types import FrameType
-from typing import IO
+from typing import IO, Any
 
 ASKED: int = getattr(signal, "SIGUSR2", 0)
 
@@ -71,11 +72,24 @@ def threads(main: FrameType | None) -> list[str]:
 
 def tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
     """Where each task of the loop waits; the running one stands in its thread's stack."""
+    running = asyncio.current_task(loop)
     found = []
     for task in asyncio.all_tasks(loop):
-        lines = [line for frame in task.get_stack() for line in traceback.format_stack(frame, limit=1)]
-        found.append(f"Task {task.get_name()}:\n{_trace(lines) or '  (running)'}")
+        lines = [line for frame in waiting(task.get_coro()) for line in traceback.format_stack(frame, limit=1)]
+        found.append(f"Task {task.get_name()}:\n{'  (running)' if task is running else _trace(lines)}")
     return found
+
+
+def waiting(awaited: Any) -> Iterator[FrameType]:
+    """The frames from a coroutine to where it waits: what a task itself tells is the first one alone."""
+    while awaited is not None:
+        kind = next((kind for kind in ("cr", "gi", "ag") if hasattr(awaited, f"{kind}_frame")), None)
+        if kind is None:
+            return
+        frame = getattr(awaited, f"{kind}_frame")
+        if frame is not None:
+            yield frame
+        awaited = getattr(awaited, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
 
 
 def _trace(lines: list[str]) -> str:

@@ -23,6 +23,7 @@ from portway.workers import actions, stacks
 from portway.workers.actions import Action, Child
 from portway.workers.channel import Channel, Message
 from portway.workers.info import WorkerInfo, how_it_ended
+from portway.workers.nursery import Born
 from portway.workers.plan import Plan
 from portway.workers.spawn import Worker, reap
 from portway.workers.terminal import Terminal
@@ -88,6 +89,7 @@ class Supervisor:
         self._rolls: list[Waiter] = []
         self._upgrading: Waiter | None = None
         self._terminal = Terminal()
+        self._stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
         self._interrupted = False
         self._asked: set[int] = set()  # for their stacks
         self.hurried = ""  # why all ended at once, if it did
@@ -129,7 +131,7 @@ class Supervisor:
         self._means.told("reloading")
         try:
             count = self._means.fresh()
-        except PortwayError as fault:
+        except (OSError, PortwayError) as fault:
             log.error("Nothing is replaced: %s", fault)
             self._means.told("ready")
             waiter.set_result(str(fault))
@@ -143,6 +145,8 @@ class Supervisor:
         self._do(self.plan.roll(time.monotonic()))
         if count > before:
             self._scale(count)
+        if count != before:
+            log.info("%s from now on", self.wanted)
         return waiter
 
     def scale(self, count: int) -> str:
@@ -190,7 +194,10 @@ class Supervisor:
         else:
             log.info("Starting a successor with the same sockets")
             self.order("share")
-            self._means.upgrade(self._upgraded)
+            try:
+                self._means.upgrade(self._upgraded)
+            except OSError as fault:
+                self._upgraded(f"no process could be started: {fault}")
         return waiter
 
     def elect(self) -> None:
@@ -223,7 +230,7 @@ class Supervisor:
             self.stop("SIGINT")
 
     def _hang_up(self) -> None:
-        if self._terminal.gone:
+        if self._terminal.gone and not self._stays:
             self.stop("the terminal was closed")
         else:
             self.roll("SIGHUP")
@@ -253,6 +260,8 @@ class Supervisor:
     def _heard(self, child: Child, message: Message) -> None:
         now = time.monotonic()
         kind = message.pop("tell")
+        if not child.figures and kind == "beat" and isinstance(self._hands[child.key].worker, Born):
+            self._means.call("on_worker_started", self._info(child, now))  # now that it is born
         if kind == "beat":
             self._do(self.plan.heard(child, message, now))
         elif kind == "ready":
@@ -347,7 +356,8 @@ class Supervisor:
             return
         channel = Channel(worker.sock, self._loop, partial(self._heard, child), worker.silent)
         self._hands[child.key] = Hand(worker, channel)
-        self._means.call("on_worker_started", self._info(child, time.monotonic()))
+        if worker.pid:
+            self._means.call("on_worker_started", self._info(child, time.monotonic()))
 
     def _not_started(self, child: Child, why: str) -> None:
         self.plan.failed(child, why)
