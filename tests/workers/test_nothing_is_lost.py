@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import struct
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -364,15 +365,8 @@ def test_only_what_is_inside_a_killed_worker_is_lost(served: Any, tmp_path: Path
     assert served.ends(signal.SIGTERM) == 0
 
 
-def test_who_waits_in_the_queue_of_a_killed_worker_is_served_by_the_next(portway_command: Any, tmp_path: Path) -> None:
+def test_who_waits_in_the_queue_of_a_killed_worker_is_served(portway_command: Any, tmp_path: Path) -> None:
     command = portway_command(APP, "--port", "0", "--workers", "2", "--no-access-log").up()
-
-    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
-        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.read()
-        writer.close()
-        return int(head.split(b"pid: ")[1].split(b"\r\n")[0])
 
     async def drive() -> tuple[int, list[int]]:
         victim = await ask(*await asyncio.open_connection("127.0.0.1", command.port))
@@ -384,4 +378,59 @@ def test_who_waits_in_the_queue_of_a_killed_worker_is_served_by_the_next(portway
 
     victim, answers = asyncio.run(drive())
     assert victim not in answers
-    assert len(set(answers)) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all workers accept from one socket")
+def test_who_waits_for_a_blocked_worker_is_served_by_another(portway_command: Any) -> None:
+    command = portway_command(APP, "--port", "0", "--workers", "2", "--no-access-log").up()
+
+    async def drive() -> tuple[int, list[int]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", command.port)
+        victim = await ask(reader, writer)
+        os.kill(victim, signal.SIGSTOP)
+        connected = [await asyncio.open_connection("127.0.0.1", command.port) for _ in range(40)]
+        async with asyncio.timeout(PATIENCE):  # --timeout-worker is a minute
+            answers = await asyncio.gather(*(ask(*each) for each in connected))
+        os.kill(victim, signal.SIGCONT)
+        while await ask(*await asyncio.open_connection("127.0.0.1", command.port)) != victim:
+            pass  # it is back
+        return victim, answers
+
+    victim, answers = asyncio.run(drive())
+    assert victim not in answers
+    assert command.ends(signal.SIGTERM) == 0
+
+
+def test_who_waits_where_no_worker_is_is_served_when_the_server_is_stopped(portway_command: Any) -> None:
+    command = portway_command(APP, "--port", "0", "--workers", "2", "--no-access-log").up()
+
+    async def drive() -> list[int]:
+        stays = victim = await ask(*await asyncio.open_connection("127.0.0.1", command.port))
+        for deaths in range(1, 5):  # in the end the other one is in a pause of seconds
+            while victim == stays:
+                victim = await ask(*await asyncio.open_connection("127.0.0.1", command.port))
+            os.kill(victim, signal.SIGKILL)
+            victim = stays
+            await in_a_thread(command.err.wait_for, "was ended by SIGKILL", deaths)
+        connected = [await asyncio.open_connection("127.0.0.1", command.port) for _ in range(40)]
+        for _, writer in connected:
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        command.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            return await asyncio.gather(*(answer(*each) for each in connected))
+
+    assert len(asyncio.run(drive())) == 40
+    assert command.ends() == 0
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    return await answer(reader, writer)
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+    """The worker that answered."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    await reader.read()
+    writer.close()
+    return int(head.split(b"pid: ")[1].split(b"\r\n")[0])

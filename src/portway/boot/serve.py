@@ -133,6 +133,14 @@ class Server:
         """End, patiently and without delay, while other processes go on with the same listening sockets."""
         self._service.retire()
 
+    async def admit(self, sockets: list[socket.socket], redirect_sockets: list[socket.socket]) -> bool:
+        """Serve on further sockets as well; False if it does not serve, or is about to end."""
+        return await self._service.admit(sockets, redirect_sockets)
+
+    async def dismiss(self, sockets: list[socket.socket], last: bool) -> None:
+        """No more on these, which are closed; if this is the `last` who does, who waits there is let in before."""
+        await self._service.dismiss(sockets, last)
+
     def figures(self) -> Figures:
         """`requests` that began so far, those that are `running`, and `connections` that are open."""
         return self._service.figures()

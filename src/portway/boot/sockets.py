@@ -55,6 +55,19 @@ class Sockets:
         """The descriptors of those that all workers have."""
         return {sock.fileno() for place in self.places if place.shared for sock in place.sockets}
 
+    @property
+    def spread(self) -> bool:
+        """Whether slots have sockets of their own."""
+        return any(not place.shared for place in self.places)
+
+    def own(self, slot: int, redirects: bool) -> list[socket.socket]:
+        """Those of this slot alone."""
+        return [
+            place.sockets[slot]
+            for place in self.places
+            if place.redirects is redirects and not place.shared and slot < len(place.sockets)
+        ]
+
     def listen(self, backlog: int) -> None:
         """Let connections queue before there is a worker."""
         for place in self.places:

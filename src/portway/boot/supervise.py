@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -114,9 +115,14 @@ class Supervision:
             raise
         # A predecessor may still run what runs once.
         elects = self._callbacks.once is not None and self._before is None
-        self.supervisor = Supervisor(
-            Plan(settings.workers, terms_of(settings), patient=settings.reload, elects=elects), self._means()
+        plan = Plan(
+            settings.workers,
+            terms_of(settings),
+            patient=settings.reload,
+            elects=elects,
+            fosters=self._sockets.spread,
         )
+        self.supervisor = Supervisor(plan, self._means())
 
     async def run(self) -> int:
         """Until the end; the exit code."""
@@ -158,6 +164,7 @@ class Supervision:
             reaped=self._reaped,
             fresh=self._read_again,
             release=self._sockets.release,
+            sockets=self._sockets_of,
             announce=self._announce,
             call=self._call,
             reopen=logs.reopen,
@@ -181,19 +188,16 @@ class Supervision:
 
     def _start(self, slot: int) -> Worker:
         main, plain = self._sockets.of(slot, redirects=False), self._sockets.of(slot, redirects=True)
-        shared = self._sockets.shared()
+        described, descriptors = self._described(main, plain)
         message = {
             "settings": vars(of_worker(self.settings)),
             "environ": self._environ,
             "argv": sys.argv,
             "path": sys.path,
-            "main": len(main),
-            "origins": [listen.origin(sock) for sock in [*main, *plain]],
-            "shared": [sock.fileno() in shared for sock in [*main, *plain]],
+            **described,
             "handover": self._shares(),
             "others": self._guest or self.supervisor.plan.up,
         }
-        descriptors = [sock.fileno() for sock in [*main, *plain]]
         if not self.settings.preload:
             return self._spawned().tell(message, descriptors)
         if self._nursery is None or self._nursery.gone:
@@ -201,6 +205,21 @@ class Supervision:
             self._nursery = Nursery(WORKER, message, self._environ, loop, supervisor.ended, supervisor.failed)
             self._nurseries.append(self._nursery)
         return self._nursery.bear(message, descriptors)
+
+    def _sockets_of(self, slot: int) -> tuple[dict[str, Any], list[int]]:
+        """Those of a slot alone, for a worker that fosters it."""
+        return self._described(self._sockets.own(slot, redirects=False), self._sockets.own(slot, redirects=True))
+
+    def _described(self, main: list[socket.socket], plain: list[socket.socket]) -> tuple[dict[str, Any], list[int]]:
+        """Where requests are served, and where they are led to https: what a worker is told of these sockets."""
+        shared = self._sockets.shared()
+        both = [*main, *plain]
+        described = {
+            "main": len(main),
+            "origins": [listen.origin(sock) for sock in both],
+            "shared": [sock.fileno() in shared for sock in both],
+        }
+        return described, [sock.fileno() for sock in both]
 
     def _spawned(self) -> Spawned:
         """A process for a worker. With --reload one is kept in waiting, for which Python has started already."""

@@ -15,6 +15,7 @@ from portway.boot.callbacks import Callbacks
 from portway.boot.objects import loop_factory, settled
 from portway.boot.process import ENDED, NO_START, WORKER, leave, occupy_standard_descriptors, prepare
 from portway.boot.serve import Server, executor
+from portway.boot.wards import Wards, sockets_of
 from portway.config import Settings
 from portway.errors import LoadError, PortwayError
 from portway.observe import logs
@@ -93,7 +94,7 @@ def serve(
         loop = runner.get_loop()
         loop.set_default_executor(threads)
         stacks.attend(loop)
-        child.serve(server, loop)
+        child.serve(server, Wards(server), loop)
         try:
             runner.run(server.serve(child.ready, sockets=main, redirect_sockets=plain))
         except PortwayError as fault:
@@ -116,14 +117,6 @@ def disown(sockets: list[socket.socket]) -> None:
 
 def settings_of(message: dict[str, Any]) -> Settings:
     return settled(None, message["settings"])
-
-
-def sockets_of(
-    message: dict[str, Any], descriptors: Sequence[int]
-) -> tuple[list[socket.socket], list[socket.socket]]:  # fmt: skip
-    """Where requests are served, and where they are led to https."""
-    found = [listen.adopted(*each) for each in zip(descriptors, message["origins"], strict=True)]
-    return found[: message["main"]], found[message["main"] :]
 
 
 def quieten() -> None:

@@ -58,6 +58,18 @@ class Doors:
             self._servers.append(server)
             self._sockets.append(sock)
 
+    async def shut(self, sockets: list[socket.socket], last: bool) -> None:
+        """Let nobody in by these any more; who waits there is, if it is the `last` chance."""
+        these = Doors(self._loop, self._backlog)
+        for sock in sockets:
+            at = self._sockets.index(sock)
+            these._sockets.append(self._sockets.pop(at))
+            these._servers.append(self._servers.pop(at))
+        if last:
+            these.narrow()
+            await these.empty()
+        await these.close()
+
     def narrow(self) -> None:
         """Let nobody else into the sockets that are ours alone; those who wait may come."""
         for sock in self._sockets:

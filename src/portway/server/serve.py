@@ -51,6 +51,11 @@ class Figures(NamedTuple):
     connections: int
 
 
+def _nobody() -> Any:
+    """Comes before the doors are open."""
+    raise AssertionError
+
+
 class Service:
     """One application on one event loop. `serve` is called once.
 
@@ -69,6 +74,10 @@ class Service:
         self._app = app
         self._plan = plan
         self._plain: list[socket.socket] = []
+        self._doors: Doors | None = None  # as long as it serves
+        self._turn = asyncio.Lock()  # of those who change them
+        self._make: Callable[[], Any] = _nobody  # links, for those who come where requests are served
+        self._lead: Callable[[], Any] = _nobody  # and where they are led to https
         self._on_worn = on_worn
         self._wear = Wear(plan.span, self._worn)
         self._counts = Counts(self._wear.count if self._wear.counts else None)
@@ -187,6 +196,7 @@ class Service:
             elif not self._stopping.is_set():
                 await self._open(doors, shared)
             if not self._stopping.is_set():
+                self._doors = doors
                 self.started = True
                 self._wear.begin(clock)
                 if on_started is not None:
@@ -202,6 +212,8 @@ class Service:
                 lobby.close()
             if plan.certificates is not None:
                 plan.certificates.stop()
+            async with self._turn:  # whom they were opened for before is let in, too
+                self._doors = None
             await self._drain(doors)
             await self._end(lifespan)
 
@@ -272,17 +284,41 @@ class Service:
         protocol = shared.protocol
         if certificates is None:
             plain = Link if self._plan.http1 else Http2Link
-            await doors.open(self.sockets, lambda: protocol(plain(shared)))
+            self._make = lambda: protocol(plain(shared))
+            await doors.open(self.sockets, self._make)
             return
 
         def choose(alpn: str | None) -> Any:
             return Http2Link(shared) if alpn == "h2" or not self._plan.http1 else Link(shared)
 
         certificates.watch(shared.loop)
-        await doors.open(self.sockets, lambda: protocol(Filter(shared, certificates.context, choose)))
+        self._make = lambda: protocol(Filter(shared, certificates.context, choose))
+        await doors.open(self.sockets, self._make)
         if self._plain:
             leading = self._leading(shared)
-            await doors.open(self._plain, lambda: protocol(Link(leading)))
+            self._lead = lambda: protocol(Link(leading))
+            await doors.open(self._plain, self._lead)
+
+    async def admit(self, sockets: list[socket.socket], plain: list[socket.socket]) -> bool:
+        """Serve on these as well, until `dismiss`, or the end; False if this is not the time."""
+        async with self._turn:
+            doors = self._doors
+            if doors is None:
+                return False
+            self.sockets += sockets
+            self._plain += plain
+            await doors.open(sockets, self._make)
+            await doors.open(plain, self._lead)
+            return True
+
+    async def dismiss(self, sockets: list[socket.socket], last: bool) -> None:
+        """No more on these; if this is the `last` process that does, who waits there is let in before."""
+        async with self._turn:
+            if self._doors is not None and sockets:
+                await self._doors.shut(sockets, last)
+                for sock in sockets:
+                    (self.sockets if sock in self.sockets else self._plain).remove(sock)
+                    sock.close()
 
     def _leading(self, shared: Shared) -> Shared:
         """What the connections share that are led to https."""

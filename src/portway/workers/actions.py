@@ -73,6 +73,23 @@ class Elect:
 
 
 @dataclass(frozen=True, slots=True)
+class Foster:
+    """It is to accept for this slot, too, whose own worker is missing or hears nothing."""
+
+    child: Child
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfoster:
+    """And no more; if `last`, since there is no such slot any more."""
+
+    child: Child
+    slot: int
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Up:
     """All workers serve, for the first time."""
 
@@ -97,4 +114,4 @@ class End:
     failed: bool = False
 
 
-Action = Start | Retire | Ask | Kill | Elect | Up | Rolled | Say | End
+Action = Start | Retire | Ask | Kill | Elect | Foster | Unfoster | Up | Rolled | Say | End

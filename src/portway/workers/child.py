@@ -3,6 +3,7 @@
 tells    beat (figures) · ready · worn (why) · failed (why) · resigned
 obeys    retire (others have its sockets) · leave (they have those that are shared) · stop · elect · reopen
          share (another server has the sockets, too) · own (it has not, any more)
+         foster (accept for another slot, too) · unfoster
 """
 
 from __future__ import annotations
@@ -39,6 +40,14 @@ class Served(Protocol):
     def figures(self) -> Any: ...
 
 
+class Fostering(Protocol):
+    """What accepts for other slots, too; it is given the messages that say so."""
+
+    def foster(self, message: Message) -> None: ...
+
+    def unfoster(self, message: Message) -> None: ...
+
+
 class Child:
     """On the loop that serves; made before the server is, and bound to it by `serve`."""
 
@@ -55,6 +64,7 @@ class Child:
         self._function = function
         self._once: Once | None = None
         self._server: Served | None = None
+        self._wards: Fostering | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._channel: Channel | None = None
         self._due = 0.0
@@ -64,9 +74,10 @@ class Child:
         self._leaving = False
         self._shares = shares
 
-    def serve(self, server: Served, loop: asyncio.AbstractEventLoop) -> None:
+    def serve(self, server: Served, wards: Fostering, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to beat, and to obey."""
         self._server = server
+        self._wards = wards
         self._loop = loop
         self._channel = Channel(self._sock, loop, self._obey, self._orphaned)
         if self._function is not None:
@@ -119,7 +130,12 @@ class Child:
 
     def _obey(self, message: Message) -> None:
         order = message.get("do")
-        if order in ("retire", "leave", "stop"):
+        assert self._wards is not None
+        if order == "foster":
+            self._wards.foster(message)
+        elif order == "unfoster":
+            self._wards.unfoster(message)
+        elif order in ("retire", "leave", "stop"):
             self._leave(order)
         elif order == "reopen":
             self._reopen()

@@ -8,11 +8,14 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # The most descriptors in one call (SCM_MAX_FD of Linux is 253).
 MOST = 200
+
+# For as many descriptors, in bytes.
+SPACE = socket.CMSG_SPACE(MOST * array.array("i").itemsize) if hasattr(socket, "CMSG_SPACE") else 0
 
 LENGTHS = struct.Struct("!II")
 
@@ -37,25 +40,31 @@ def take(sock: socket.socket) -> tuple[Any, list[int]]:
         for number in found:
             os.close(number)
         raise
-    for number in found:
-        os.set_inheritable(number, False)
     return message, found
 
 
 def _descriptors(sock: socket.socket, count: int) -> list[int]:
     """So many, which came with one byte."""
-    data, ancillary, _, _ = sock.recvmsg(1, socket.CMSG_SPACE(MOST * array.array("i").itemsize))
-    numbers = array.array("i")
-    for level, kind, packed in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            numbers.frombytes(packed[: len(packed) - len(packed) % numbers.itemsize])
+    data, ancillary, _, _ = sock.recvmsg(1, SPACE)
+    numbers = files_of(ancillary)
     if len(numbers) == count:
-        return list(numbers)
+        return numbers
     for number in numbers:
         os.close(number)
     if data:  # the system keeps back those that pass the limit of this process, and nothing is to follow
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     raise EOFError
+
+
+def files_of(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors in what `recvmsg` gives beside data; none of them is inherited."""
+    numbers = array.array("i")
+    for level, kind, packed in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            numbers.frombytes(packed[: len(packed) - len(packed) % numbers.itemsize])
+    for number in numbers:
+        os.set_inheritable(number, False)
+    return list(numbers)
 
 
 def _exactly(sock: socket.socket, size: int) -> bytes:

@@ -31,6 +31,7 @@ from portway.workers.actions import (
     Terms,
     Up,
 )
+from portway.workers.fosters import Fosters
 
 # A worker that lived so long (seconds) has started well: its death is the first one again.
 SETTLED = 60.0
@@ -57,9 +58,11 @@ class Slot:
 class Plan:
     """`children` are those that live, by key."""
 
-    def __init__(self, count: int, terms: Terms, *, patient: bool = False, elects: bool = False) -> None:
+    def __init__(
+        self, count: int, terms: Terms, *, patient: bool = False, elects: bool = False, fosters: bool = False
+    ) -> None:  # fmt: skip
         """`patient`: a worker that cannot start waits for the next `roll`, and never ends the server. `elects`: there
-        is something that one worker runs for all.
+        is something that one worker runs for all. `fosters`: workers can accept for others.
         """
         self.children: dict[int, Child] = {}
         self.slots: list[Slot] = [Slot(number) for number in range(count)]
@@ -69,6 +72,7 @@ class Plan:
         self.terms = terms  # of the workers that will be started
         self._patient = patient
         self._elects = elects
+        self._fosters = Fosters() if fosters else None
         self._elect_at = 0.0
         self._keys = 0
         self._worn: list[Child] = []  # to be replaced
@@ -388,7 +392,12 @@ class Plan:
         elif not self.children and not self._ended:
             self._ended = True
             self._out.append(End(self._failed))
-        self._due = min(self._times(), default=float("inf"))
+        times = self._times()
+        if self._fosters is not None and self.up and not self.stopping:
+            children = self.children.values()
+            self._out += self._fosters.settle(range(len(self.slots)), children, now)
+            times += self._fosters.due(children, now)
+        self._due = min(times, default=float("inf"))
         out = self._out
         self._out = []
         return out

@@ -45,16 +45,17 @@ class Means:
 
     `start(slot)` starts a worker; `reaped(pid, code)` is told of child processes that are none; `fresh()` reads code
     and configuration anew, and gives the number of workers, or raises PortwayError; `release(slot)` lets the sockets
-    of the last slot go; `announce()` says that all is up; `call(hook, *args)` calls a hook; `reopen()` opens log files
-    anew; `upgrade(done)` starts a successor and calls `done` when that has come up, or with what went wrong; `told` is
-    for systemd: reloading, ready, or stopping; `dismiss(hurried)` ends a successor that is not up; `shares()` is
-    whether another supervisor has the same sockets and may go on with them.
+    of the last slot go, `sockets(slot)` describes them; `announce()` says that all is up; `call(hook, *args)` calls a
+    hook; `reopen()` opens log files anew; `upgrade(done)` starts a successor and calls `done` when that has come up,
+    or with what went wrong; `told` is for systemd: reloading, ready, or stopping; `dismiss(hurried)` ends a successor
+    that is not up; `shares()` is whether another supervisor has the same sockets and may go on with them.
     """
 
     start: Callable[[int], Worker]
     reaped: Callable[[int, int], None]
     fresh: Callable[[], int]
     release: Callable[[int], None]
+    sockets: Callable[[int], tuple[Message, list[int]]]
     announce: Callable[[], None]
     call: Callable[..., None]
     reopen: Callable[[], None]
@@ -337,6 +338,11 @@ class Supervisor:
                     self._hands[child.key].worker.signal(signal.SIGKILL)
             case actions.Elect(child):
                 self._hands[child.key].channel.send({"do": "elect"})
+            case actions.Foster(child, slot):
+                message, descriptors = self._means.sockets(slot)
+                self._hands[child.key].channel.send({"do": "foster", "slot": slot, **message}, descriptors)
+            case actions.Unfoster(child, slot, last):
+                self._hands[child.key].channel.send({"do": "unfoster", "slot": slot, "last": last})
             case actions.Up():
                 self._means.announce()
             case actions.Rolled(error):
