@@ -17,6 +17,7 @@ import pytest
 
 from portway.workers import control
 from portway.workers.control import LONGEST_PATH, REQUEST_MOST, Control, ControlError
+from portway.workers.info import span
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such sockets for asyncio")
 
@@ -422,4 +423,4 @@ def test_a_pid_file_names_a_process(tmp_path: Path) -> None:
      (3600, "1 h 0 min"), (86399, "23 h 59 min"), (86400, "1 d 0 h"), (1e6, "11 d 13 h")],
 )  # fmt: skip
 def test_a_time_is_for_people(seconds: float, text: str) -> None:
-    assert control.span(seconds) == text
+    assert span(seconds) == text
