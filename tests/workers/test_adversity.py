@@ -149,3 +149,21 @@ def test_what_nohup_started_outlives_its_terminal(serve: Serve) -> None:
     served.send(signal.SIGHUP)
     served.err.wait_for("All workers are replaced", 2)
     served.say("stop")
+
+
+def test_a_module_of_the_project_stands_in_nobodys_way(tmp_path: Path, serve: Serve) -> None:
+    """Where Portway is a command, a folder is looked into after all has been imported that a server needs."""
+    (tmp_path / "select.py").write_text("")
+    start = "import sys; sys.path.remove(''); from portway.cli import main; main()"
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    command = [sys.executable, "-c", start, "serve", "main:app", "--port", "0", "--workers", "2"]
+    served = serve("--workers", "2")
+    served.command.ends(signal.SIGKILL)
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "press Ctrl+C" in line:
+                process.terminate()
+        assert process.wait() == 0, said

@@ -14,6 +14,9 @@ from typing import IO, Protocol
 from portway.workers.channel import Message
 from portway.workers.passing import give
 
+# Not -m, which looks for modules where we are before anywhere else: a project may have a select.py of its own.
+BEGIN = "import sys; sys.path[:] = {path!r}; import runpy; runpy.run_module({module!r}, None, '__main__', True)"
+
 
 class Worker(Protocol):
     """A process that was started: `sock` is the channel to it, `stacks` the file that it writes its stacks into.
@@ -50,7 +53,8 @@ class Spawned:
         self.sock, theirs = socket.socketpair()
         self.stacks = scratch()
         numbers = [theirs.fileno(), self.stacks.fileno()]
-        command = [sys.executable, *interpreter_options(), "-m", module, *map(str, numbers)]
+        begin = BEGIN.format(path=sys.path, module=module)
+        command = [sys.executable, *interpreter_options(), "-c", begin, *map(str, numbers)]
         try:
             self._process = subprocess.Popen(  # noqa: S603  # it is ours
                 command, env=dict(environ), pass_fds=numbers
