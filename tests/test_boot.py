@@ -16,8 +16,8 @@ import pytest
 
 import portway
 from portway import Server, Settings, SettingsError, boot
+from portway.boot import life as boot_life
 from portway.boot import objects
-from portway.boot import serve as boot_serve
 from portway.testing import Raw, serve
 from portway.types import Receive, Scope, Send
 
@@ -221,7 +221,7 @@ def test_an_application_is_called_by_its_name(caplog: pytest.LogCaptureFixture, 
         urls = ("http://127.0.0.1:8000",)
         redirects = ()
 
-    boot_serve.announce(Up(), served)  # type: ignore[arg-type]
+    boot_life.announce(Up(), served)  # type: ignore[arg-type]
     assert caplog.messages == [f"Serving {name} on http://127.0.0.1:8000 (press Ctrl+C to stop)"]
 
 

@@ -43,6 +43,7 @@ BELOW: dict[str, set[str]] = {
         "migrate",
         "target",
         "workers.asking",
+        "workers.pidfile",
         "workers.info",
         "workers.init",
         "_modes",

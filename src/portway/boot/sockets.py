@@ -45,6 +45,7 @@ class Sockets:
     def _of(self, place: Place, slot: int) -> list[socket.socket]:
         if place.shared:
             return place.sockets
+        self.count = max(self.count, slot + 1)
         while len(place.sockets) <= slot:
             place.sockets.append(listen.beside(place.sockets[0]))
         # What a predecessor with more workers has left: nobody's, and yet the kernel leads clients there.

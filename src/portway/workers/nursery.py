@@ -39,8 +39,10 @@ class Born:
         return self.own_stacks if self.pid else self._nursery.stacks
 
     def signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):
+        try:
             os.kill(self.pid or self._nursery.pid, number)
+        except ProcessLookupError:
+            self.silent()  # the nursery may have had no time to tell
 
     def silent(self) -> None:
         self.silenced = True
