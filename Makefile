@@ -23,8 +23,8 @@ test-apps: APT_PACKAGES = git
 # A package is there when a program of its name is; or of another, where it has none.
 program_of_nghttp2-client := h2load
 program_of_postgresql := $(firstword $(wildcard /usr/lib/postgresql/*/bin/initdb) initdb)
-# Two processes for two cores; the tests share nothing.
-PYTEST := $(BIN)/pytest -q -n 2 $(ARGS)
+# Three processes for two cores: many tests wait for servers, and they share nothing.
+PYTEST := $(BIN)/pytest -q -n 3 $(ARGS)
 
 # pip at its quietest still says why it fails.
 PIP = $(BIN)/python -m pip -qq --disable-pip-version-check

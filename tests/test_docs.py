@@ -72,9 +72,12 @@ def parse(words: list[str]) -> None:
     """As the command would, up to the moment when something is done."""
     if words in (["--version"], ["serve", "--help"]):
         return
-    name = words.pop(0) if words and words[0] in root.commands else "serve"
+    known = click.Context(root)
+    name = words.pop(0) if words and words[0] in root.list_commands(known) else "serve"
+    command = root.get_command(known, name)
+    assert command is not None
     # click remembers the options of a command's help from its first call on.
-    with root.commands[name].make_context(f"portway {name}", words, **root.context_settings) as context:
+    with command.make_context(f"portway {name}", words, **root.context_settings) as context:
         if isinstance(context.command, options.SettingsCommand):
             options.loaded(context)
 

@@ -129,7 +129,9 @@ def variables() -> str:
 def commands() -> str:
     """What `--help` prints, for each command."""
     parts = [f"## portway\n\n{printed(root, 'portway')}"]
-    parts += [f"## portway {name}\n\n{printed(each, f'portway {name}')}" for name, each in root.commands.items()]
+    context = click.Context(root)
+    commands = {name: root.get_command(context, name) for name in root.list_commands(context)}
+    parts += [f"## portway {name}\n\n{printed(each, f'portway {name}')}" for name, each in commands.items() if each]
     return "\n\n".join(parts)
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portway.compose.adopt import adopt
-from portway.compose.assembly import Assembly
 from portway.compose.lifespans import Course, Member, Row, rows_of
 from portway.compose.sensitive import ThreadSensitive, made
 from portway.config import Settings
 from portway.target import Interface, locate
 from portway.types import ASGIApp
-from portway.wsgi import WSGI
-from portway.wsgi.threads import Threads, usual
+
+if TYPE_CHECKING:
+    from portway.wsgi.threads import Threads
 
 
 class Pools:
@@ -22,14 +22,24 @@ class Pools:
     """
 
     def __init__(self, settings: Settings) -> None:
-        most = usual() if settings.wsgi_threads is None else settings.wsgi_threads
-        self.wsgi = Threads(most, settings.wsgi_queue) if most else None
+        self._settings = settings
+        self._wsgi: Threads | None = None
         self.lent = made()
+
+    @property
+    def wsgi(self) -> Threads | None:
+        """Of all WSGI applications; None if they run on the loop."""
+        from portway.wsgi.threads import Threads, usual
+
+        most = usual() if self._settings.wsgi_threads is None else self._settings.wsgi_threads
+        if self._wsgi is None and most:
+            self._wsgi = Threads(most, self._settings.wsgi_queue)
+        return self._wsgi
 
     def close(self) -> None:
         """Let them end when they are through with what they do."""
-        if self.wsgi is not None:
-            self.wsgi.stop()
+        if self._wsgi is not None:
+            self._wsgi.stop()
         self.lent.close()
 
 
@@ -43,6 +53,8 @@ def whole(app: Any, settings: Settings, pools: Pools) -> Member:
     spoken = None if settings.interface == "auto" else settings.interface
     course = Course(settings.lifespan, settings.timeout_startup, settings.timeout_shutdown)
     ours = partial(as_asgi3, settings=settings, pools=pools)
+    from portway.compose.assembly import Assembly
+
     assembly = Assembly(ours, settings.app_dir, course, settings.mount_failure)
     main = assembly.member(app, name, "the application at /" if settings.mount else "the main application", spoken)
     return assembly.whole(main, settings.mount, settings.fallback, settings.fallback_on, settings.fallback_buffer)
@@ -51,6 +63,8 @@ def whole(app: Any, settings: Settings, pools: Pools) -> Member:
 def as_asgi3(app: Any, spoken: Interface, settings: Settings, pools: Pools) -> ASGIApp:
     """What was loaded, as ASGI 3: the way of every application that the settings name."""
     if spoken == "wsgi":
+        from portway.wsgi import WSGI
+
         return WSGI(app, threads=pools.wsgi or 0, timeout=settings.wsgi_timeout, multiprocess=settings.workers > 1)
     plain = adopt(app, spoken)
     wrapped = ThreadSensitive(plain, settings.thread_sensitive, pools.lent)

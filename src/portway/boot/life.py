@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 import platform
+import sys
 import time
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import portway
@@ -87,7 +87,7 @@ class Life:
 def ours() -> str:
     """What runs: this Portway, the Python, the loop, whether it is compiled, and the process."""
     name = type(asyncio.get_running_loop()).__module__.partition(".")[0]
-    loop = f"uvloop {metadata.version('uvloop')}" if name == "uvloop" else name
+    loop = f"uvloop {sys.modules['uvloop'].__version__}" if name == "uvloop" else name
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"Portway {portway.__version__}, {python}, {loop}, {_modes.mode()}, process {os.getpid()}"
 

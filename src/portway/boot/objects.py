@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portway.asgi.forwarded import Trust
 from portway.asgi.websocket import Manner
@@ -17,12 +17,14 @@ from portway.errors import SettingsError
 from portway.hooks import Hooks, together
 from portway.link.context import Deadlines
 from portway.observe.access import AccessLog
-from portway.server.certs import Certificates, Demands, Pair
 from portway.server.plan import Plan
 from portway.server.wear import Span
 from portway.wire.http1.encode import Preamble
 from portway.wire.http2.settings import Terms
 from portway.wire.port import Limits
+
+if TYPE_CHECKING:
+    from portway.server.certs import Certificates
 
 # Makes the context of TLS, of the settings and a function that makes the one which they describe.
 ContextFactory = Callable[[Settings, Callable[[], ssl.SSLContext]], ssl.SSLContext]
@@ -109,6 +111,8 @@ def plan(settings: Settings, factory: ContextFactory | None = None, composed: bo
 def certificates(settings: Settings, factory: ContextFactory | None) -> Certificates | None:
     if not settings.ssl_certfile and factory is None:
         return None
+    from portway.server.certs import Certificates, Demands, Pair
+
     keys = settings.ssl_keyfile or (None,) * len(settings.ssl_certfile)
     demands = Demands(
         password=settings.ssl_keyfile_password,

@@ -18,7 +18,6 @@ from portway.boot.life import Life
 from portway.boot.objects import ContextFactory, loop_factory, plan, settled
 from portway.boot.process import WORKER, is_supervised, leave, pid_file, prepare
 from portway.boot.signals import Stops
-from portway.compose import Fallback, Mounts
 from portway.config import Settings, addresses
 from portway.errors import SettingsError
 from portway.observe import logs
@@ -61,7 +60,7 @@ class Server:
         self.settings = settled(settings, {}, ssl_context_factory is not None)
         self._pools = Pools(self.settings)
         served = whole(app, self.settings, self._pools).app
-        composed = isinstance(served, Mounts | Fallback)
+        composed = getattr(served, "portway_composed", False)
         self._service = Service(served, plan(self.settings, ssl_context_factory, composed), on_worn)
         self._used = False
 

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import traceback
+from importlib import import_module
 from typing import IO, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from portway.cli.completion import completion
-from portway.cli.config import config
-from portway.cli.control import reload, scale, status, stop, upgrade
-from portway.cli.routes import routes
 from portway.cli.serve import serve
-from portway.cli.version import show_version
 from portway.errors import LoadError, PortwayError
 
 DEFAULT = serve
+
+# The others, imported when they are asked for: who serves needs none of them.
+OTHERS = {
+    "completion": "portway.cli.completion",
+    "config": "portway.cli.config",
+    "reload": "portway.cli.control",
+    "routes": "portway.cli.routes",
+    "scale": "portway.cli.control",
+    "status": "portway.cli.control",
+    "stop": "portway.cli.control",
+    "upgrade": "portway.cli.control",
+}
 
 
 class Refusal(click.ClickException):
@@ -44,8 +52,17 @@ class Refusal(click.ClickException):
 class Root(click.Group):
     """A group whose default command is `serve`: what is no command, nor --help, begins its arguments."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*self.commands, *OTHERS})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in self.commands or name not in OTHERS:
+            return super().get_command(ctx, name)
+        found: click.Command = getattr(import_module(OTHERS[name]), name)
+        return found
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ours = {*self.commands, *(name for param in self.get_params(ctx) for name in param.opts)}
+        ours = {*self.list_commands(ctx), *(name for param in self.get_params(ctx) for name in param.opts)}
         if args and args[0] not in ours:
             args = [str(DEFAULT.name), *args]
         return super().parse_args(ctx, args)
@@ -62,13 +79,20 @@ class Root(click.Group):
         return list({item.value: item for item in found}.values())
 
 
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        from portway.cli.version import show_version
+
+        show_version(ctx, param, value)
+
+
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "--version",
     is_flag=True,
     expose_value=False,
     is_eager=True,
-    callback=show_version,
+    callback=_show_version,
     help="Show the version, the Python, the loop, and what is compiled.",
 )
 def root() -> None:
@@ -78,5 +102,4 @@ def root() -> None:
     """
 
 
-for command in (serve, status, reload, scale, stop, upgrade, routes, config, completion):
-    root.add_command(command)
+root.add_command(serve)

@@ -7,7 +7,6 @@ from typing import Any
 from portway.errors import LoadError
 from portway.target import Interface, asgi2_to_asgi3, detect
 from portway.types import ASGIApp
-from portway.wsgi import WSGI
 
 
 def spoken(app: object, where: str) -> Interface:
@@ -21,5 +20,7 @@ def spoken(app: object, where: str) -> Interface:
 def adopt(app: Any, interface: Interface) -> ASGIApp:
     """The application as ASGI 3."""
     if interface == "wsgi":
+        from portway.wsgi import WSGI
+
         return WSGI(app)
     return asgi2_to_asgi3(app) if interface == "asgi2" else app

@@ -1,6 +1,7 @@
 """Makes one application of all that the settings name: the main one, its fallback, and what is mounted beside it.
 
-Knows no settings: it is handed targets, and a function that makes ASGI 3 of whatever was loaded.
+Imports what makes one of several only where there are several. Knows no settings: it is handed targets, and a
+function that makes ASGI 3 of whatever was loaded.
 """
 
 from __future__ import annotations
@@ -8,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from portway.compose.fallback import Fallback
-from portway.compose.keys import Key, parse_key
 from portway.compose.lifespans import Course, Failure, Member
-from portway.compose.mounts import Mounts
 from portway.errors import LoadError, SettingsError
 from portway.target import Interface, detect, locate
 from portway.types import ASGIApp
@@ -20,7 +18,6 @@ from portway.types import ASGIApp
 Adopt = Callable[[Any, Interface], ASGIApp]
 
 CALL = "()"
-ROOT = Key("", None, "")
 
 
 class Assembly:
@@ -54,17 +51,23 @@ class Assembly:
     ) -> Member:  # fmt: skip
         """All of them as one; `mounts` are written PREFIX=TARGET."""
         if fallback is not None:
+            from portway.compose.fallback import Fallback
+
             second = self.loaded(fallback, "the fallback")
             both = Fallback(main, second, on, fallback_buffer=buffer, mount_failure=self._failure)
             main = self._of_several(both, f"{main.name}, {second.name}", main.where)
         if not mounts:
             return main
+        from portway.compose.mounts import Mounts
+
         others = dict(self._mount(text) for text in mounts)
         return self._of_several(Mounts({"/": main, **others}, mount_failure=self._failure), "mounts", "all")
 
     def _mount(self, text: str) -> tuple[str, Member]:
+        from portway.compose.keys import Key, parse_key
+
         key, _, target = (part.strip() for part in text.partition("="))
-        if parse_key(key) == ROOT:
+        if parse_key(key) == Key("", None, ""):
             raise SettingsError("mount: / is the main application's; write another path, or a host before it")
         return key, self.loaded(target, f"the application at {key}")
 

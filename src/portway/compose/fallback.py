@@ -45,6 +45,8 @@ class Fallback(Ensemble):
     for the first alone. Each has a lifespan and a state of its own.
     """
 
+    portway_composed = True  # the server asks which of them has answered
+
     def __init__(
         self,
         main: ASGIApp | Callable[..., Any],

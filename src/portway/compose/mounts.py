@@ -31,6 +31,8 @@ class Mounts(Ensemble):
     lifespan starts and stops them as it should be.
     """
 
+    portway_composed = True  # the server asks which of them has answered
+
     def __init__(
         self,
         applications: Mapping[str, ASGIApp | Callable[..., Any]],

@@ -14,7 +14,6 @@ from portway.asgi.websocket import WebSocket
 from portway.link import flow, outbox
 from portway.link.clock import ticks
 from portway.link.context import READ_MOST, Shared
-from portway.link.http2 import take_over
 from portway.link.peers import reset_on_close
 from portway.link.plain import Small, speak_to
 from portway.link.requests import Requests
@@ -389,6 +388,8 @@ class Link(Requests):
             self._refuse(preface)
             return False
         self._let_go()
+        from portway.link.http2 import take_over  # few plain ports ever meet it
+
         take_over(shared, transport, preface.data)
         return True
 

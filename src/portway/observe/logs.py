@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import logging.config
 import logging.handlers
 import os
 import re
@@ -255,7 +254,9 @@ def _by_file(path: Path) -> None:
         config.setdefault("version", 1)
         # The loggers of an application that was imported first, and ours, are not for the file to silence.
         config.setdefault("disable_existing_loggers", False)
-        logging.config.dictConfig(config)
+        from logging.config import dictConfig
+
+        dictConfig(config)
     except SettingsError:
         raise
     except OSError as error:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from portway.asgi.forwarded import Trust
 from portway.asgi.websocket import Manner
 from portway.hooks import Hooks
 from portway.link.context import Deadlines
-from portway.server.certs import Certificates
 from portway.server.wear import Span
 from portway.wire.http1.encode import Preamble
 from portway.wire.http2.settings import Terms
 from portway.wire.port import Limits
+
+if TYPE_CHECKING:
+    from portway.server.certs import Certificates
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,15 +23,12 @@ from portway.asgi.task import task_of
 from portway.errors import LifespanFailed
 from portway.link.clock import Clock
 from portway.link.context import Counts, Shared
-from portway.link.http2 import Http2Link
 from portway.link.lobby import Lobby
 from portway.link.tcp import Link
-from portway.link.tls import Filter
 from portway.server import listen
 from portway.server.doors import Doors
 from portway.server.health import FAILED, STARTING, STOPPING, Health
 from portway.server.plan import Plan
-from portway.server.redirect import HTTPS, Redirect
 from portway.server.wear import Wear
 from portway.types import ASGIApp
 
@@ -283,10 +280,16 @@ class Service:
         certificates = self._plan.certificates
         protocol = shared.protocol
         if certificates is None:
-            plain = Link if self._plan.http1 else Http2Link
+            plain: Any = Link
+            if not self._plan.http1:
+                from portway.link.http2 import Http2Link as plain
+
             self._make = lambda: protocol(plain(shared))
             await doors.open(self.sockets, self._make)
             return
+
+        from portway.link.http2 import Http2Link
+        from portway.link.tls import Filter
 
         def choose(alpn: str | None) -> Any:
             return Http2Link(shared) if alpn == "h2" or not self._plan.http1 else Link(shared)
@@ -322,6 +325,8 @@ class Service:
 
     def _leading(self, shared: Shared) -> Shared:
         """What the connections share that are led to https."""
+        from portway.server.redirect import HTTPS, Redirect
+
         names = [sock.getsockname() for sock in self.sockets]
         preamble = self._plan.redirects
         assert preamble is not None
