@@ -23,7 +23,7 @@ UNUSED = {
     "portway.workers.supervisor", "portway.workers.plan", "portway.workers.watch", "portway.boot.supervise",
     "portway.cli.control", "portway.cli.config", "portway.cli.routes", "portway.cli.completion", "portway.probe",
     # Heavy ones of Python's own, and of others.
-    "email", "http.client", "logging.config", "multiprocessing", "sqlite3", "unittest", "urllib.request", "xml",
+    "http.client", "logging.config", "multiprocessing", "sqlite3", "unittest", "urllib.request", "xml",
     "anyio", "watchfiles", "yaml",
 }  # fmt: skip
 
