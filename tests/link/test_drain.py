@@ -305,7 +305,7 @@ def test_who_has_connected_and_said_nothing_is_answered(served: Served) -> None:
 
 @LOOPS
 def test_a_crowd_of_pipelined_requests_is_answered_to_the_last(served: Served) -> None:
-    app = served.server._service._app
+    app = served.server.service._app
     with Raw(served.host, served.port) as watch, Raw(served.host, served.port) as raw:
         raw.send(b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n" + GET * 5000)  # more than is read at once
         assert app.begun.acquire(timeout=20)

@@ -93,7 +93,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def counts(served: Any) -> Any:
-    return served.server._service._counts
+    return served.server.service._counts
 
 
 # --- the server stops ---

@@ -272,7 +272,7 @@ def test_the_authorities_of_clients_are_renewed_too(
 
 def test_nobody_looks_when_the_server_has_ended(localhost: dict[str, str]) -> None:
     with serve(app, **localhost) as served:
-        found = served.server._service._plan.certificates
+        found = served.server.service._plan.certificates
         assert found is not None
         assert found._handle is not None
     assert found._handle is None

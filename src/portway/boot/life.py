@@ -45,7 +45,7 @@ class Life:
         ending = asyncio.create_task(self._end())
         code = NO_START
         try:
-            async with told(self._notifier, self._server):
+            async with told(self._notifier, self._server.service):
                 await self._server.serve(self._up)
             code = ENDED
         finally:
@@ -65,7 +65,7 @@ class Life:
             self._once.start()
 
     async def _end(self) -> None:
-        await self._server.ending()
+        await self._server.service.ending()
         self._callbacks.call("on_stopping")
         if self._once is not None:
             self._once.stop()

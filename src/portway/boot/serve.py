@@ -61,33 +61,34 @@ class Server:
         self._pools = Pools(self.settings)
         served = whole(app, self.settings, self._pools).app
         composed = getattr(served, "portway_composed", False)
-        self._service = Service(served, plan(self.settings, ssl_context_factory, composed), on_worn)
+        # For this room alone: workers ask of it what no script does.
+        self.service = Service(served, plan(self.settings, ssl_context_factory, composed), on_worn)
         self._used = False
 
     @property
     def started(self) -> bool:
         """Whether connections are accepted."""
-        return self._service.started
+        return self.service.started
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
         """The listening sockets, once `serve` was called; with port 0 they know the port."""
-        return tuple(self._service.sockets)
+        return tuple(self.service.sockets)
 
     @property
     def urls(self) -> tuple[str, ...]:
         """Where the server is reached, once `serve` was called."""
-        return tuple(self._service.urls)
+        return tuple(self.service.urls)
 
     @property
     def redirects(self) -> tuple[str, ...]:
         """Where plain HTTP is led to https, once `serve` was called."""
-        return tuple(self._service.redirects)
+        return tuple(self.service.redirects)
 
     @property
     def left(self) -> int:
         """How many requests did not end with the server, even when they were cancelled."""
-        return self._service.left
+        return self.service.left
 
     async def serve(
         self,
@@ -109,14 +110,10 @@ class Server:
             if sockets is None:
                 sockets = bound = bind(addresses(self.settings))
                 redirect_sockets = bind_redirects(self.settings, bound)
-            await self._service.serve(sockets, on_started, redirect_sockets or ())
+            await self.service.serve(sockets, on_started, redirect_sockets or ())
         finally:
             self._pools.close()
             logs.flush()
-
-    async def ending(self) -> None:
-        """Wait until the end begins, for whatever reason."""
-        await self._service.ending()
 
     def stop(self, force: bool = False, patient: bool = False) -> None:
         """End: accept no more, finish what is under way within the grace; with `force`, without any grace.
@@ -126,23 +123,15 @@ class Server:
 
         May be called from any thread, before `serve`, and more than once; the second call ends --drain-delay.
         """
-        self._service.stop(force, patient)
+        self.service.stop(force, patient)
 
     def retire(self) -> None:
         """End, patiently and without delay, while other processes go on with the same listening sockets."""
-        self._service.retire()
-
-    async def admit(self, sockets: list[socket.socket], redirect_sockets: list[socket.socket]) -> bool:
-        """Serve on further sockets as well; False if it does not serve, or is about to end."""
-        return await self._service.admit(sockets, redirect_sockets)
-
-    async def dismiss(self, sockets: list[socket.socket], last: bool) -> None:
-        """No more on these, which are closed; if this is the `last` who does, who waits there is let in before."""
-        await self._service.dismiss(sockets, last)
+        self.service.retire()
 
     def figures(self) -> Figures:
         """`requests` that began so far, those that are `running`, and `connections` that are open."""
-        return self._service.figures()
+        return self.service.figures()
 
 
 def run(
@@ -197,4 +186,4 @@ def _supervise(app: Any, settings: Settings, factory: ContextFactory | None) -> 
 
 def executor(server: Server) -> DefaultExecutor:
     """The default executor of the loop that serves alone."""
-    return DefaultExecutor(server.settings.executor_threads, server._service.grace_left)
+    return DefaultExecutor(server.settings.executor_threads, server.service.grace_left)

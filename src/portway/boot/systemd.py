@@ -13,7 +13,7 @@ from portway.config import Settings
 from portway.workers.systemd import Notifier, inherited
 
 if TYPE_CHECKING:
-    from portway.boot.serve import Server
+    from portway.server.serve import Service  # a supervisor does without
 
 log = logging.getLogger("portway")
 
@@ -34,12 +34,12 @@ def with_sockets(settings: Settings) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def told(notifier: Notifier, server: Server) -> AsyncIterator[None]:
+async def told(notifier: Notifier, service: Service) -> AsyncIterator[None]:
     """Tell systemd that the server lives and when it begins to end.
 
     The signs of life come from the loop: an application that blocks it is one for systemd to kill.
     """
-    tasks = [asyncio.create_task(_tell_end(notifier, server))]
+    tasks = [asyncio.create_task(_tell_end(notifier, service))]
     if notifier.watchdog is not None:
         tasks.append(asyncio.create_task(_beat(notifier, notifier.watchdog)))
     try:
@@ -50,8 +50,8 @@ async def told(notifier: Notifier, server: Server) -> AsyncIterator[None]:
         await asyncio.wait(tasks)
 
 
-async def _tell_end(notifier: Notifier, server: Server) -> None:
-    await server.ending()
+async def _tell_end(notifier: Notifier, service: Service) -> None:
+    await service.ending()
     notifier.stopping("Stopping")
 
 

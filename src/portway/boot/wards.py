@@ -7,17 +7,17 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from portway.boot.serve import Server
 from portway.server import listen
+from portway.server.serve import Service
 
 Both = tuple[list[socket.socket], list[socket.socket]]
 
 
 class Wards:
-    """On the loop that serves; the server does one thing after the other."""
+    """On the loop that serves; the service does one thing after the other."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, service: Service) -> None:
+        self._service = service
         self._sockets: dict[int, list[socket.socket]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -32,12 +32,12 @@ class Wards:
 
     async def _foster(self, slot: int, main: list[socket.socket], plain: list[socket.socket]) -> None:
         self._sockets[slot] = [*main, *plain]
-        if not await self._server.admit(main, plain):  # it is about to end
+        if not await self._service.admit(main, plain):  # it is about to end
             for sock in self._sockets.pop(slot, []):
                 sock.close()
 
     async def _unfoster(self, slot: int, last: bool) -> None:
-        await self._server.dismiss(self._sockets.pop(slot, []), last)
+        await self._service.dismiss(self._sockets.pop(slot, []), last)
 
     def _begin(self, what: Callable[..., Any], *args: Any) -> None:
         task = asyncio.get_running_loop().create_task(what(*args), name="portway-wards")

@@ -87,14 +87,14 @@ def serve(
     child = Child(sock, partial(disown, common), logs.reopen, once, message["handover"])
     worn.child = child
     if message["others"]:
-        server._service.wait()
+        server.service.wait()
     threads = executor(server)
     code = ENDED
     with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
         loop = runner.get_loop()
         loop.set_default_executor(threads)
         stacks.attend(loop)
-        child.serve(server, Wards(server), loop)
+        child.serve(server, Wards(server.service), loop)
         try:
             runner.run(server.serve(child.ready, sockets=main, redirect_sockets=plain))
         except PortwayError as fault:
