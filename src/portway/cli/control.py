@@ -14,7 +14,7 @@ import click
 from portway.config import load
 from portway.workers import asking
 from portway.workers.info import span
-from portway.workers.pidfile import is_server
+from portway.workers.pidfile import is_server, lives
 
 HEAD = ("worker", "process", "phase", "uptime", "requests", "connections", "lag", "memory")
 
@@ -97,17 +97,6 @@ def stop(pid: str | None, now: bool) -> None:
     while lives(process):
         time.sleep(0.05)
     click.echo("stopped")
-
-
-def lives(process: int) -> bool:
-    """Whether it has not ended; whoever started it may not have noticed yet that it has."""
-    try:
-        os.kill(process, 0)
-        return b") Z " not in Path(f"/proc/{process}/stat").read_bytes()
-    except FileNotFoundError:  # not every system has /proc
-        return True
-    except ProcessLookupError:
-        return False
 
 
 def table(workers: list[dict[str, Any]]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from portway.errors import PortwayError
+from portway.workers.pidfile import is_server
 
 SUFFIX = ".control"
 
@@ -100,10 +101,9 @@ def ask(path: Path, request: Message) -> Message:
 
 def _runs(pid_file: str) -> bool:
     try:
-        os.kill(process_in(pid_file), 0)
-    except (ControlError, OSError):
+        return is_server(process_in(pid_file))
+    except ControlError:
         return False
-    return True
 
 
 def process_in(pid_file: str) -> int:

@@ -69,7 +69,14 @@ class PidFile:
 
 def is_server(pid: int | None) -> bool:
     """Whether this process runs and may be one of ours. Numbers are used again, in containers most of all."""
-    if not pid or os.name != "posix":  # to Windows, signal 0 is Ctrl+C
+    if not pid or not lives(pid):
+        return False
+    return _name(pid) in (None, _name(os.getpid())) or b"portway" in (_read(pid, "cmdline") or b"")
+
+
+def lives(pid: int) -> bool:
+    """Whether this process has not ended; whoever started it may not have noticed yet that it has."""
+    if os.name != "posix":  # to Windows, signal 0 is Ctrl+C
         return False
     try:
         os.kill(pid, 0)
@@ -77,9 +84,7 @@ def is_server(pid: int | None) -> bool:
         return False
     except PermissionError:
         pass  # somebody else's
-    if b") Z " in (_read(pid, "stat") or b""):  # it has ended; whoever started it has not noticed
-        return False
-    return _name(pid) in (None, _name(os.getpid())) or b"portway" in (_read(pid, "cmdline") or b"")
+    return b") Z " not in (_read(pid, "stat") or b"")
 
 
 def _name(pid: int) -> bytes | None:
