@@ -16,8 +16,9 @@ import pytest
 
 import portway
 from portway import Server, Settings, SettingsError, boot
-from portway.boot import life as boot_life
 from portway.boot import objects
+from portway.boot.applications import named
+from portway.boot.process import announce
 from portway.testing import Raw, serve
 from portway.types import Receive, Scope, Send
 
@@ -216,12 +217,7 @@ class Callable_:
 )
 def test_an_application_is_called_by_its_name(caplog: pytest.LogCaptureFixture, served: Any, name: str) -> None:
     caplog.set_level("INFO", "portway")
-
-    class Up:
-        urls = ("http://127.0.0.1:8000",)
-        redirects = ()
-
-    boot_life.announce(Up(), served)  # type: ignore[arg-type]
+    announce(named(served), ["http://127.0.0.1:8000"], ())
     assert caplog.messages == [f"Serving {name} on http://127.0.0.1:8000 (press Ctrl+C to stop)"]
 
 

@@ -45,7 +45,7 @@ class Pools:
 
 def whole(app: Any, settings: Settings, pools: Pools) -> Member:
     """What is served: the application, with others beside it all of them as one."""
-    name = app if isinstance(app, str) else named(app)
+    name = named(app)
     if isinstance(app, str):
         app = locate(app, settings.app_dir, settings.factory)
     elif settings.factory:
@@ -77,5 +77,7 @@ def routes(settings: Settings) -> list[Row]:
 
 
 def named(app: Any) -> str:
-    """What logs call an application that was not loaded by a name."""
+    """What logs call an application: its target, or what it is called itself."""
+    if isinstance(app, str):
+        return app
     return getattr(app, "__qualname__", type(app).__qualname__)

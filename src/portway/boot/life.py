@@ -14,7 +14,7 @@ import portway
 from portway import _modes
 from portway.boot.applications import named
 from portway.boot.callbacks import Callbacks
-from portway.boot.process import ENDED, NO_START
+from portway.boot.process import ENDED, NO_START, announce
 from portway.boot.systemd import told
 from portway.memory import resident
 from portway.workers.info import WorkerInfo
@@ -57,7 +57,7 @@ class Life:
 
     def _up(self) -> None:
         server = self._server
-        announce(server, self._app)
+        announce(named(self._app), server.urls, server.redirects)
         self._notifier.ready(f"Serving on {', '.join(server.urls)}")
         self._callbacks.call("on_worker_ready", self._info("ready"))
         if self._callbacks.once is not None:
@@ -90,11 +90,3 @@ def ours() -> str:
     loop = f"uvloop {sys.modules['uvloop'].__version__}" if name == "uvloop" else name
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"Portway {portway.__version__}, {python}, {loop}, {_modes.mode()}, process {os.getpid()}"
-
-
-def announce(server: Server, app: Any) -> None:
-    """What is served, and where."""
-    what = app if isinstance(app, str) else named(app)
-    if server.redirects:
-        log.info("Leading %s to https", ", ".join(server.redirects))
-    log.info("Serving %s on %s (press Ctrl+C to stop)", what, ", ".join(server.urls))

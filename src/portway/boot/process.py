@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, NoReturn
 
 from portway.config import Settings
 from portway.observe import logs
 from portway.workers.pidfile import PidFile
+
+log = logging.getLogger("portway")
 
 # Set by a supervisor for its successor (see `workers.handover`).
 HANDOVER = "PORTWAY_HANDOVER"
@@ -89,6 +91,13 @@ def prepare(settings: Settings) -> None:
         settings.use_colors,
         bare=settings.access_log_format is not None,
     )
+
+
+def announce(what: str, urls: Iterable[str], redirects: Sequence[str]) -> None:
+    """What is served, and where; and where plain HTTP is led to https."""
+    if redirects:
+        log.info("Leading %s to https", ", ".join(redirects))
+    log.info("Serving %s on %s (press Ctrl+C to stop)", what, ", ".join(urls))
 
 
 def leave(code: int, file: PidFile | None = None) -> NoReturn:

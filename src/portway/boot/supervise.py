@@ -17,7 +17,16 @@ from typing import Any
 import portway
 from portway.boot.binding import bind, bind_redirects
 from portway.boot.callbacks import Callbacks
-from portway.boot.process import ENDED, HANDOVER, NO_ADDRESS, NO_START, Origin, occupy_standard_descriptors, prepare
+from portway.boot.process import (
+    ENDED,
+    HANDOVER,
+    NO_ADDRESS,
+    NO_START,
+    Origin,
+    announce,
+    occupy_standard_descriptors,
+    prepare,
+)
 from portway.boot.signals import INTERRUPTED, QUIT
 from portway.boot.sockets import Place, Sockets, adopted, placed
 from portway.boot.systemd import with_sockets
@@ -279,9 +288,7 @@ class Supervision:
         scheme = "https" if self.settings.ssl_certfile else "http"
         urls = [listen.url(sock, scheme) for sock in self._sockets.first(redirects=False)]
         redirects = [listen.url(sock) for sock in self._sockets.first(redirects=True)]
-        if redirects:
-            log.info("Leading %s to https", ", ".join(redirects))
-        log.info("Serving %s on %s (press Ctrl+C to stop)", self.settings.target, ", ".join(urls))
+        announce(str(self.settings.target), urls, redirects)
         if self._before is not None:
             self._take_over(self._before)
         self._notifier.ready(f"Serving {self.settings.target} on {', '.join(urls)}")

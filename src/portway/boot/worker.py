@@ -1,4 +1,4 @@
-"""A worker process: `python -m portway.boot.worker CHANNEL STACKS`, as a supervisor starts it."""
+"""A worker process, as a supervisor starts it: `main`, with the numbers of its channel and of the file for its stacks."""
 
 from __future__ import annotations
 
