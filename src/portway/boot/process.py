@@ -19,8 +19,8 @@ log = logging.getLogger("portway")
 # Set by a supervisor for its successor (see `workers.handover`).
 HANDOVER = "PORTWAY_HANDOVER"
 
-# Filled in a worker, which is no place for another supervisor.
-WORKER: list[int] = []
+# The number of this process, if it is a worker: that is no place for another supervisor.
+IN_WORKER: list[int] = []
 
 # Exit codes: 1 and 3 are uvicorn's, 2 is click's for a wrong call (wrong settings, nothing to load); those of signals
 # stand beside these.

@@ -16,7 +16,7 @@ from portway.boot.binding import bind, bind_redirects
 from portway.boot.callbacks import Callbacks
 from portway.boot.life import Life
 from portway.boot.objects import ContextFactory, loop_factory, plan, settled
-from portway.boot.process import WORKER, is_supervised, leave, pid_file, prepare
+from portway.boot.process import IN_WORKER, is_supervised, leave, pid_file, prepare
 from portway.boot.signals import Stops
 from portway.config import Settings, addresses
 from portway.errors import SettingsError
@@ -177,7 +177,7 @@ def _supervise(app: Any, settings: Settings, factory: ContextFactory | None) -> 
         raise SettingsError("workers: each loads the application by its name; give run a target such as 'main:app'")
     if factory is not None:
         raise SettingsError("workers: ssl_context_factory cannot be handed to other processes; use the ssl settings")
-    if WORKER:
+    if IN_WORKER:
         raise SettingsError("portway.run was called as a worker loaded the script; write if __name__ == '__main__':")
     code = supervise(dataclasses.replace(settings, target=app))
     if code:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -17,6 +15,7 @@ from typing import Any
 import portway
 from portway.boot.binding import bind, bind_redirects
 from portway.boot.callbacks import Callbacks
+from portway.boot.crew import Crew, of_worker
 from portway.boot.process import (
     ENDED,
     HANDOVER,
@@ -39,24 +38,18 @@ from portway.workers.actions import Terms
 from portway.workers.asking import place
 from portway.workers.control import Control
 from portway.workers.handover import Predecessor, Successor, predecessor
-from portway.workers.nursery import Nursery
 from portway.workers.pidfile import PidFile
 from portway.workers.plan import Plan
-from portway.workers.spawn import Spawned, Worker
+from portway.workers.spawn import Worker
 from portway.workers.supervisor import Means, Supervisor, Words
 from portway.workers.systemd import Notifier
 
 log = logging.getLogger("portway")
 
-WORKER = "portway.boot.worker"
-
 # What a worker may need to end beyond what settings say, in seconds: for requests that are told, and cancelled.
 SPARE = 10.0
 
 RELOADING = Words("Restarting", "Restarted", "The code from before goes on; mend this, and save")
-
-# In development a worker makes way at once, whoever still listens to it.
-RELOAD_GRACE = 0.25
 
 
 def supervise(settings: Settings, origin: Origin | None = None) -> int:
@@ -109,9 +102,6 @@ class Supervision:
         self._environ = dict(os.environ)
         self._callbacks = Callbacks(settings)
         self._successor: Successor | None = None
-        self._spare: Spawned | None = None
-        self._nursery: Nursery | None = None
-        self._nurseries: list[Nursery] = []  # those that live
         self._pid = PidFile(settings.pid) if settings.pid is not None else None
         self._watcher = watcher(settings, origin.files if origin else ()) if settings.reload else None
         if self._pid is not None and self._before is None:
@@ -132,6 +122,8 @@ class Supervision:
             fosters=self._sockets.spread,
         )
         self.supervisor = Supervisor(plan, self._means())
+        self._crew = Crew(self._sockets, self.supervisor.ended, self.supervisor.failed)
+        self._crew.renew(settings, self._environ)
 
     async def run(self) -> int:
         """Until the end; the exit code."""
@@ -160,8 +152,7 @@ class Supervision:
     def close(self) -> None:
         """Put away what a process leaves behind."""
         self._sockets.close(unlink=not self._shares())
-        if self._spare is not None:
-            self._spare.close()
+        self._crew.close()
         if self._pid is not None:
             self._pid.remove()
 
@@ -173,7 +164,7 @@ class Supervision:
             reaped=self._reaped,
             fresh=self._read_again,
             release=self._sockets.release,
-            sockets=self._sockets_of,
+            sockets=lambda slot: self._crew.sockets_of(slot),
             announce=self._announce,
             call=self._call,
             reopen=logs.reopen,
@@ -196,65 +187,17 @@ class Supervision:
         return Sockets(places + placed(bind_redirects(settings, []), False, redirects=True), settings.workers)
 
     def _start(self, slot: int) -> Worker:
-        main, plain = self._sockets.of(slot, redirects=False), self._sockets.of(slot, redirects=True)
-        described, descriptors = self._described(main, plain)
-        message = {
-            "settings": vars(of_worker(self.settings)),
-            "environ": self._environ,
-            "argv": sys.argv,
-            "path": sys.path,
-            **described,
-            "handover": self._shares(),
-            "others": self._guest or self.supervisor.plan.up,
-        }
-        if not self.settings.preload:
-            return self._spawned().tell(message, descriptors)
-        if self._nursery is None or self._nursery.gone:
-            loop, supervisor = asyncio.get_running_loop(), self.supervisor
-            self._nursery = Nursery(WORKER, message, self._environ, loop, supervisor.ended, supervisor.failed)
-            self._nurseries.append(self._nursery)
-        return self._nursery.bear(message, descriptors)
-
-    def _sockets_of(self, slot: int) -> tuple[dict[str, Any], list[int]]:
-        """Those of a slot alone, for a worker that fosters it."""
-        return self._described(self._sockets.own(slot, redirects=False), self._sockets.own(slot, redirects=True))
-
-    def _described(self, main: list[socket.socket], plain: list[socket.socket]) -> tuple[dict[str, Any], list[int]]:
-        """Where requests are served, and where they are led to https: what a worker is told of these sockets."""
-        shared = self._sockets.shared()
-        both = [*main, *plain]
-        described = {
-            "main": len(main),
-            "origins": [listen.origin(sock) for sock in both],
-            "shared": [sock.fileno() in shared for sock in both],
-        }
-        return described, [sock.fileno() for sock in both]
-
-    def _spawned(self) -> Spawned:
-        """A process for a worker. With --reload one is kept in waiting, for which Python has started already."""
-        spawned = self._spare or Spawned(WORKER, self._environ)
-        self._spare = None
-        return spawned
+        return self._crew.start(slot, self._shares(), self._guest or self.supervisor.plan.up)
 
     def _call(self, name: str, *args: object) -> None:
         """Call a hook. When a worker is ready, or never will be, it is time to start the one in waiting."""
         self._callbacks.call(name, *args)
-        if name in ("on_worker_ready", "on_worker_exit") and self._wants_spare():
-            self._spare = Spawned(WORKER, self._environ)
-
-    def _wants_spare(self) -> bool:
-        settings = self.settings
-        return settings.reload and not settings.preload and self._spare is None and not self.supervisor.plan.stopping
+        if name in ("on_worker_ready", "on_worker_exit") and not self.supervisor.plan.stopping:
+            self._crew.keep_a_spare()
 
     def _reaped(self, pid: int, code: int) -> None:
         """A child process has ended that is no worker."""
-        if self._spare is not None and self._spare.pid == pid:
-            self._spare.reaped(code)
-            self._spare.close()
-            self._spare = None
-        for nursery in [each for each in self._nurseries if each.pid == pid]:
-            self._nurseries.remove(nursery)
-            nursery.reaped(code)
+        self._crew.reaped(pid, code)
         if self._successor is not None and self._successor.pid == pid:
             successor, self._successor = self._successor, None
             successor.reaped(code)
@@ -266,9 +209,7 @@ class Supervision:
             self._compare(settings)
             self.settings, self._environ = settings, environ
             self.supervisor.plan.terms = terms_of(settings)
-        if self._nursery is not None:
-            self._nursery.dismiss()
-            self._nursery = None
+        self._crew.renew(self.settings, self._environ)
         return self.settings.workers
 
     def _compare(self, settings: Settings) -> None:
@@ -399,15 +340,6 @@ def terms_of(settings: Settings) -> Terms:
         blocked=settings.timeout_worker,
         leaving=leaving,
         stopping=leaving + settings.drain_delay,
-    )
-
-
-def of_worker(settings: Settings) -> Settings:
-    """The settings that a worker gets."""
-    if not settings.reload:
-        return settings
-    return dataclasses.replace(
-        settings, timeout_graceful_shutdown=min(RELOAD_GRACE, settings.timeout_graceful_shutdown), timeout_shutdown=1.0
     )
 
 

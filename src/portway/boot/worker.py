@@ -1,4 +1,4 @@
-"""A worker process, as a supervisor starts it: `main`, with the numbers of its channel and of the file for its stacks."""
+"""A worker process, as a `crew` starts it: `main`, with the numbers of its channel and of the file for its stacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from portway.boot.callbacks import Callbacks
 from portway.boot.objects import loop_factory, settled
-from portway.boot.process import ENDED, NO_START, WORKER, leave, occupy_standard_descriptors, prepare
+from portway.boot.process import ENDED, IN_WORKER, NO_START, leave, occupy_standard_descriptors, prepare
 from portway.boot.serve import Server, executor
 from portway.boot.wards import Wards, sockets_of
 from portway.config import Settings
@@ -41,7 +41,7 @@ class Worn:
 def main() -> int:
     """Serve what the supervisor says; the exit code."""
     channel, number = map(int, sys.argv[1:3])
-    WORKER.append(os.getpid())
+    IN_WORKER.append(os.getpid())
     for each in (channel, number):
         os.set_inheritable(each, False)  # whatever the application forks holds neither
     sock = socket.socket(fileno=channel)
