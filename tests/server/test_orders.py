@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,8 +236,6 @@ def ask(folder: Path) -> None:
 
 def wait_for(file: Path, text: str) -> None:
     """Wait until this is written there."""
-    import time
-
     until = time.monotonic() + 20
     while not file.exists() or text not in file.read_text():
         assert time.monotonic() < until, file

@@ -84,6 +84,7 @@ class Clients:
         self.stage = "at first"
         self.may_be_refused = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._news = asyncio.Event()  # something was answered, or a client has ended
 
     async def __aenter__(self) -> "Clients":
         kinds: list[tuple[int, Callable[[], Coroutine[Any, Any, None]]]] = [
@@ -91,6 +92,8 @@ class Clients:
             (3, self._http2), (3, self._websocket),
         ]  # fmt: skip
         self._tasks = [asyncio.create_task(self._repeat(kind)) for count, kind in kinds for _ in range(count)]
+        for task in self._tasks:
+            task.add_done_callback(lambda task: self._news.set())
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -112,7 +115,8 @@ class Clients:
                 for task in self._tasks:
                     if task.done():
                         task.result()  # raises what a client found wrong
-                await asyncio.sleep(0.01)
+                self._news.clear()
+                await self._news.wait()
 
     async def _repeat(self, kind: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """One connection after the other."""
@@ -130,6 +134,7 @@ class Clients:
 
     def _count(self, kind: str) -> None:
         self.answered[kind] = self.answered.get(kind, 0) + 1
+        self._news.set()
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:

@@ -1,5 +1,6 @@
 """What an operator asks of a server of several workers beyond its life: health, logs, recycling, configuration."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -149,14 +150,15 @@ def test_a_command_without_a_server_says_so(serve: Serve, command: str) -> None:
     assert "does " in said
 
 
-def test_a_stream_is_finished_when_its_worker_is_replaced(serve: Serve) -> None:
+def test_a_stream_is_finished_when_its_worker_is_replaced(serve: Serve, tmp_path: Path) -> None:
     source = (
-        "import asyncio\nimport pathlib\n\n\nasync def app(scope, receive, send):\n    assert scope['type'] == 'http'\n"
+        "import asyncio\n\n\nasync def app(scope, receive, send):\n    assert scope['type'] == 'http'\n"
         "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
         "    await send({'type': 'http.response.body', 'body': b'a', 'more_body': True})\n"
-        "    while not pathlib.Path('go').exists():\n        await asyncio.sleep(0.01)\n"
+        "    await asyncio.to_thread(open, 'go')\n"  # until somebody opens the other end
         "    await send({'type': 'http.response.body', 'body': b'b'})\n"
     )
+    os.mkfifo(tmp_path / "go")
     served = serve(source=source).up()
     with httpx.stream("GET", f"http://127.0.0.1:{served.command.port}/", timeout=30) as response:
         stream = response.iter_raw()
@@ -164,5 +166,5 @@ def test_a_stream_is_finished_when_its_worker_is_replaced(serve: Serve) -> None:
         served.send(signal.SIGHUP)
         served.err.wait_for("All workers are replaced")
         served.err.wait_for("Waiting for 1 request to end")
-        (served.folder / "go").touch()
+        (served.folder / "go").write_text("")
         assert b"".join(stream) == b"b"

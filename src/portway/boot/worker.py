@@ -79,7 +79,7 @@ def serve(
     """Serve in a loop until the supervisor says so; the exit code."""
     settings = server.settings
     main, plain = sockets_of(message, descriptors)
-    common = [sock for sock, shared in zip([*main, *plain], message["shared"], strict=True) if shared]
+    common = [each for each, shared in zip([*main, *plain], message["shared"], strict=True) if shared]
     try:
         once = Callbacks(settings).once
     except PortwayError as fault:

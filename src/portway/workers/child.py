@@ -1,9 +1,11 @@
 """A worker's side of its channel: it tells that it lives, and obeys.
 
-tells    beat (figures) · ready · worn (why) · failed (why) · resigned
-obeys    retire (others have its sockets) · leave (they have those that are shared) · stop · elect · reopen
-         share (another server has the sockets, too) · own (it has not, any more)
-         foster (accept for another slot, too) · unfoster
+    tells    beat (figures) · ready · worn (why) · failed (why) · resigned
+    obeys    retire (others have its sockets) · leave (they have those that are shared) · stop · elect · reopen
+             share (another server has the sockets, too) · own (it has not, any more)
+             foster (accept for another slot, too) · unfoster
+
+It decides nothing: who is replaced, and when, is the plan's.
 """
 
 from __future__ import annotations

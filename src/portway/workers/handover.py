@@ -1,9 +1,9 @@
 """How a new supervisor takes the sockets of the one before (SIGUSR2), over a socket pair that it inherits.
 
-old                                          new
-start it ── sockets, control ──────────────► binds nothing, starts its workers
-   ◄──── up ───────────────────────────────── all of them serve
-its workers end; it ends ── (closed) ───────► from now on it is alone
+    old                                          new
+    start it ── sockets, control ──────────────► binds nothing, starts its workers
+       ◄──── up ───────────────────────────────── all of them serve
+    its workers end; it ends ── (closed) ───────► from now on it is alone
 
 Up to `up` both have the sockets: neither does anything to them that the other would feel. Who tells the old one to
 end in this time means the server: its successor ends with it.
